@@ -1,6 +1,10 @@
 //! Compiles the `.proto` files with protox (protoc in Rust), so that building needs no `protoc`.
 
-use std::{error::Error, fs, path::{Path, PathBuf}};
+use std::{
+    error::Error,
+    fs,
+    path::{Path, PathBuf},
+};
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=lienthong");

@@ -32,7 +32,9 @@ pub enum SchemaError {
     #[error("fields without a complete description: {}", .0.join(", "))]
     Undescribed(Vec<String>),
     /// A field has a type that records may not use.
-    #[error("field {name} has type {kind}; records use string, bool, int32, value messages and messages that nest these")]
+    #[error(
+        "field {name} has type {kind}; records use string, bool, int32, value messages and messages that nest these"
+    )]
     UnsupportedType {
         /// Full name of the field.
         name: String,

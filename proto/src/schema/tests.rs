@@ -36,7 +36,9 @@ fn sensitive_personal_data_is_classed_as_decree_356_says() {
     for record in schema.record_types() {
         for field in &record.fields {
             let leaf = field.descriptors.last().unwrap().name();
-            if ["ethnicity", "religion", "blood_type", "death_cause"].contains(&leaf) || record.sector == "judicial_records" {
+            if ["ethnicity", "religion", "blood_type", "death_cause"].contains(&leaf)
+                || record.sector == "judicial_records"
+            {
                 assert_eq!(field.sensitivity, Sensitivity::Sensitive, "{} {}", record.name, field.path);
             }
         }
@@ -44,7 +46,8 @@ fn sensitive_personal_data_is_classed_as_decree_356_says() {
 }
 
 fn compile(body: &str) -> Result<Schema, SchemaError> {
-    let folder = std::env::temp_dir().join(format!("schema-test-{}-{:?}", std::process::id(), std::thread::current().id()));
+    let folder =
+        std::env::temp_dir().join(format!("schema-test-{}-{:?}", std::process::id(), std::thread::current().id()));
     std::fs::create_dir_all(folder.join("lienthong/options/v1")).unwrap();
     std::fs::write(folder.join("lienthong/options/v1/options.proto"), OPTIONS).unwrap();
     std::fs::write(
