@@ -1,0 +1,17 @@
+//! The adapter engine: turns a mapping file and a database into a source of records.
+//!
+//! A mapping says where each field of a record comes from. The engine checks it against the record types and the live
+//! database, generates one read-only statement per set of fields, converts rows with `normalize`, and reports per field
+//! what had to be repaired or cannot be trusted. Who may see what, and how sources are combined, is left to the gateway.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+mod adapter;
+mod error;
+mod options;
+
+pub use adapter::{
+    Adapter, Engine, FetchRequest, Fetched, FetchedRecord, FieldMark, Grade, Key, RecordDescription, SourceDescription,
+};
+pub use error::SourceError;
+pub use options::{PoolOptions, SecretUrl};

@@ -1,0 +1,75 @@
+//! Why a source did not answer.
+
+/// Why a source did not answer. Holds names of tables and columns, never a value or a statement.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SourceError {
+    /// No connection, or it broke.
+    #[error("the database cannot be reached")]
+    Unreachable,
+    /// The deadline passed.
+    #[error("the database did not answer in time")]
+    Timeout,
+    /// The database refuses the account or its rights.
+    #[error("the database refuses the account: wrong credentials or missing rights")]
+    Credentials,
+    /// A table or column the mapping reads is not there, or its type no longer fits.
+    #[error("the database no longer fits the mapping: {}", .problems.join("; "))]
+    SchemaChanged {
+        /// What is missing or does not fit, by table and column.
+        problems: Vec<String>,
+    },
+    /// More rows than one key may have.
+    #[error("more than {limit} rows of {table} answer one key")]
+    TooManyRecords {
+        /// Table.
+        table: String,
+        /// The limit that was passed.
+        limit: usize,
+    },
+    /// The source does not have this record type.
+    #[error("the source has no records of type {record_type}")]
+    UnknownRecordType {
+        /// The type asked for.
+        record_type: String,
+    },
+    /// The source cannot find this record type by this kind of number.
+    #[error("the source does not find {record_type} by {kind}")]
+    UnsupportedKey {
+        /// The type asked for.
+        record_type: String,
+        /// The kind of number.
+        kind: &'static str,
+    },
+    /// The database answered with an error that is none of the above.
+    #[error("the database failed with code {code}")]
+    Database {
+        /// The engine's own error code, or `-`.
+        code: String,
+    },
+    /// A rule of the adapter itself was broken.
+    #[error("internal error of the adapter: {0}")]
+    Internal(&'static str),
+}
+
+impl SourceError {
+    /// Stable name for clients, metrics and logs.
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::Unreachable => "SOURCE_UNREACHABLE",
+            Self::Timeout => "SOURCE_TIMEOUT",
+            Self::Credentials => "SOURCE_CREDENTIALS",
+            Self::SchemaChanged { .. } => "SOURCE_SCHEMA_CHANGED",
+            Self::TooManyRecords { .. } => "SOURCE_TOO_MANY_RECORDS",
+            Self::UnknownRecordType { .. } => "SOURCE_UNKNOWN_RECORD_TYPE",
+            Self::UnsupportedKey { .. } => "SOURCE_UNSUPPORTED_KEY",
+            Self::Database { .. } => "SOURCE_DATABASE_ERROR",
+            Self::Internal(_) => "ADAPTER_INTERNAL",
+        }
+    }
+
+    /// Whether asking again may help without anyone repairing anything.
+    pub const fn retryable(&self) -> bool {
+        matches!(self, Self::Unreachable | Self::Timeout)
+    }
+}
