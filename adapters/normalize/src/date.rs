@@ -1,8 +1,18 @@
-//! Dates that may be known to the day, the month or the year only.
-use crate::{Conversion, Defect, outcome::named};
+//! Dates that may be known to the day, the month or only the year.
+
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::str::FromStr;
-/// A date known to the day, the month or only the year.
+
+use chrono::NaiveDate;
+
+use crate::text::token;
+use crate::{Conversion, Converted, Defect, Note, outcome::named};
+
+/// Years a register can mean.
+const YEARS: RangeInclusive<u16> = 1800..=2100;
+
+/// A date known to the day, the month or only the year. Printed and read as `1985`, `1985-03`, `1985-03-07`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PartialDate {
     /// Year, 1800 to 2100.
@@ -12,41 +22,64 @@ pub struct PartialDate {
     /// Day, where known; never without a month.
     pub day: Option<u8>,
 }
+
+impl PartialDate {
+    /// A date if it is in the calendar. A month or day of zero means that it is not known.
+    pub fn new(year: u16, month: u8, day: u8) -> Result<PartialDate, Defect> {
+        let first = |part: u8| part.max(1).into();
+        if year == 0 && month == 0 && day == 0 {
+            return Err(Defect::ZeroDate);
+        }
+        if month == 0 && day != 0 {
+            return Err(Defect::BadDate);
+        }
+        NaiveDate::from_ymd_opt(year.into(), first(month), first(day)).ok_or(Defect::BadDate)?;
+        if !YEARS.contains(&year) {
+            return Err(Defect::OutOfRange);
+        }
+        Ok(PartialDate { year, month: (month != 0).then_some(month), day: (day != 0).then_some(day) })
+    }
+}
+
 impl fmt::Display for PartialDate {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let _ = formatter;
-        todo!()
+        write!(formatter, "{:04}", self.year)?;
+        self.month.map_or(Ok(()), |month| write!(formatter, "-{month:02}"))?;
+        self.day.map_or(Ok(()), |day| write!(formatter, "-{day:02}"))
     }
 }
+
 impl FromStr for PartialDate {
     type Err = Defect;
-    fn from_str(text: &str) -> Result<Self, Defect> {
-        let _ = text;
-        todo!()
+
+    fn from_str(text: &str) -> Result<PartialDate, Defect> {
+        partial_date(text, DateFormat::Iso).map(|converted| converted.value)
     }
 }
-/// How a register writes dates.
+
+/// How a register writes dates; each format has its own shorter forms for dates known less exactly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum DateFormat {
-    /// 19850307, 198503, 1985
+    /// `19850307`, `198503`, `1985`.
     Compact,
-    /// 07.03.1985, 03.1985, 1985
+    /// `07.03.1985`, `03.1985`, `1985`.
     Dotted,
-    /// 07/03/1985, 03/1985, 1985
+    /// `07/03/1985`, `03/1985`, `1985`.
     Slashed,
-    /// 07-03-1985, 03-1985, 1985
+    /// `07-03-1985`, `03-1985`, `1985`.
     Dashed,
-    /// 1985-03-07, 1985-03, 1985
+    /// `1985-03-07`, `1985-03`, `1985`; a midnight after the day is ignored.
     Iso,
-    /// 03/1985, 1985
+    /// `03/1985`, `1985`.
     MonthSlashed,
-    /// 03.1985, 1985
+    /// `03.1985`, `1985`.
     MonthDotted,
-    /// 198503, 1985
+    /// `198503`, `1985`.
     MonthCompact,
-    /// 1985
+    /// `1985`.
     Year,
 }
+
 named!("date format" DateFormat {
     "yyyyMMdd" => Compact,
     "dd.MM.yyyy" => Dotted,
@@ -58,23 +91,221 @@ named!("date format" DateFormat {
     "yyyyMM" => MonthCompact,
     "yyyy" => Year,
 });
-/// Reads a date.
+
+impl DateFormat {
+    /// The character between the parts.
+    fn separator(self) -> Option<char> {
+        match self {
+            DateFormat::Compact | DateFormat::MonthCompact | DateFormat::Year => None,
+            DateFormat::Dotted | DateFormat::MonthDotted => Some('.'),
+            DateFormat::Slashed | DateFormat::MonthSlashed => Some('/'),
+            DateFormat::Dashed | DateFormat::Iso => Some('-'),
+        }
+    }
+
+    /// How many parts the format has at most: 1 year, 2 month and year, 3 all.
+    fn parts_max(self) -> usize {
+        match self {
+            DateFormat::Year => 1,
+            DateFormat::MonthSlashed | DateFormat::MonthDotted | DateFormat::MonthCompact => 2,
+            _ => 3,
+        }
+    }
+}
+
+/// Reads a date in the declared format or its shorter forms. Zero month or day means not known ("19850000").
 pub fn partial_date(input: &str, format: DateFormat) -> Conversion<PartialDate> {
-    let _ = (input, format);
-    todo!()
+    let Converted { value: written, notes } = match token(input) {
+        Err(Defect::Placeholder) if is_zeros(input) => return Err(Defect::ZeroDate),
+        other => other?,
+    };
+    if is_zeros(&written) {
+        return Err(Defect::ZeroDate);
+    }
+    let (year, month, day) = match format.separator() {
+        None => split_compact(&written, format.parts_max())?,
+        Some(separator) => split_separated(&written, separator, format)?,
+    };
+    Ok(Converted { value: PartialDate::new(year, month, day)?, notes })
 }
-/// Reads a birth date: as [`partial_date`], and 1 January is noted.
+
+/// Reads a birth date: as [`partial_date`], and 1 January is noted `suspect_precision`, as registers wrote it where only
+/// the year was known.
 pub fn birth_date(input: &str, format: DateFormat) -> Conversion<PartialDate> {
-    let _ = (input, format);
-    todo!()
+    partial_date(input, format).map(suspect_new_year)
 }
-/// Reads a date whose precision stands in another column: 0 day, 1 year, 2 month.
+
+/// Reads a `yyyyMMdd` date whose precision stands in another column: `0` day, `1` year, `2` year and month.
+///
+/// What is finer than the stated precision is padding and dropped; where it cannot be padding (neither 0 nor 1), or
+/// where the date is coarser than stated, the two columns contradict each other and `suspect_precision` is noted.
 pub fn partial_date_with_precision(input: &str, precision: &str) -> Conversion<PartialDate> {
-    let _ = (input, precision);
-    todo!()
+    let mut converted = partial_date(input, DateFormat::Compact)?;
+    let date = &mut converted.value;
+    let real = |part: Option<u8>| part.is_some_and(|part| part > 1);
+    let contradiction = match precision.trim() {
+        "0" => date.day.is_none(),
+        "1" => real(date.month) || real(date.day),
+        "2" => date.month.is_none() || real(date.day),
+        _ => return Err(Defect::UnknownCode),
+    };
+    match precision.trim() {
+        "1" => (date.month, date.day) = (None, None),
+        "2" => date.day = None,
+        _ => {}
+    }
+    converted.notes.insert_if(contradiction, Note::SuspectPrecision);
+    Ok(converted)
 }
-/// As [`partial_date_with_precision`], for birth dates.
+
+/// As [`partial_date_with_precision`], for birth dates: a full date on 1 January is noted `suspect_precision`.
 pub fn birth_date_with_precision(input: &str, precision: &str) -> Conversion<PartialDate> {
-    let _ = (input, precision);
-    todo!()
+    partial_date_with_precision(input, precision).map(suspect_new_year)
+}
+
+fn suspect_new_year(mut converted: Converted<PartialDate>) -> Converted<PartialDate> {
+    let new_year = (converted.value.month, converted.value.day) == (Some(1), Some(1));
+    converted.notes.insert_if(new_year, Note::SuspectPrecision);
+    converted
+}
+
+/// "0000-00-00", "00/00/0000", "00000000": what databases and forms keep in place of no date.
+fn is_zeros(text: &str) -> bool {
+    text.contains('0') && text.chars().all(|letter| matches!(letter, '0' | '-' | '/' | '.' | ' ' | ':'))
+}
+
+fn split_compact(written: &str, parts_max: usize) -> Result<(u16, u8, u8), Defect> {
+    const LENGTHS: [usize; 3] = [4, 6, 8];
+    if !LENGTHS.iter().take(parts_max).any(|&length| length == written.len()) {
+        return Err(Defect::BadDate);
+    }
+    let part = |range| written.get(range).map_or(Ok(0), digits);
+    Ok((part(0..4)?, part(4..6)? as u8, part(6..8)? as u8))
+}
+
+fn split_separated(written: &str, separator: char, format: DateFormat) -> Result<(u16, u8, u8), Defect> {
+    let written = if format == DateFormat::Iso { without_midnight(written) } else { written };
+    let mut parts: Vec<&str> = written.splitn(4, separator).map(str::trim).collect();
+    if parts.len() > format.parts_max() {
+        return Err(Defect::BadDate);
+    }
+    if format != DateFormat::Iso {
+        parts.reverse();
+    }
+    let (year, rest) = parts.split_first().ok_or(Defect::BadDate)?;
+    if year.len() != 4 || rest.iter().any(|part| part.len() > 2) {
+        return Err(Defect::BadDate);
+    }
+    let part = |at: usize| rest.get(at).map_or(Ok(0), |part| digits(part));
+    Ok((digits(year)?, part(0)? as u8, part(1)? as u8))
+}
+
+/// A date column read as a timestamp: `1985-03-07 00:00:00`.
+fn without_midnight(written: &str) -> &str {
+    match written.split_once([' ', 'T']) {
+        Some((date, time)) if time.starts_with("00:00") && time.chars().all(|letter| "0:.Z".contains(letter)) => date,
+        _ => written,
+    }
+}
+
+/// Up to four ASCII digits.
+fn digits(part: &str) -> Result<u16, Defect> {
+    if part.is_empty() || !part.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(Defect::BadDate);
+    }
+    part.parse().map_err(|_| Defect::BadDate)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(input: &str, format: &str) -> Result<String, Defect> {
+        partial_date(input, format.parse().unwrap()).map(|converted| converted.value.to_string())
+    }
+
+    #[test]
+    fn every_format_reads_its_own_partial_forms() {
+        for (input, format, date) in [
+            ("19850307", "yyyyMMdd", "1985-03-07"),
+            ("198503", "yyyyMMdd", "1985-03"),
+            ("1985", "yyyyMMdd", "1985"),
+            ("19850000", "yyyyMMdd", "1985"),
+            ("19850300", "yyyyMMdd", "1985-03"),
+            ("07.03.1985", "dd.MM.yyyy", "1985-03-07"),
+            ("03.1985", "dd.MM.yyyy", "1985-03"),
+            ("7/3/1985", "dd/MM/yyyy", "1985-03-07"),
+            ("03/1985", "dd/MM/yyyy", "1985-03"),
+            ("1985", "dd/MM/yyyy", "1985"),
+            ("1985-00-00", "yyyy-MM-dd", "1985"),
+            ("1985-03-07 00:00:00", "yyyy-MM-dd", "1985-03-07"),
+            ("2024-02-29", "yyyy-MM-dd", "2024-02-29"),
+            ("03/1985", "MM/yyyy", "1985-03"),
+            ("198503", "yyyyMM", "1985-03"),
+            ("1985", "yyyy", "1985"),
+        ] {
+            assert_eq!(read(input, format).as_deref(), Ok(date), "{input} as {format}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_date_is_a_defect() {
+        for (input, format, defect) in [
+            ("29.02.2023", "dd.MM.yyyy", Defect::BadDate),
+            ("07/03/1985", "dd.MM.yyyy", Defect::BadDate),
+            ("07/03/1985", "MM/yyyy", Defect::BadDate),
+            ("85", "yyyy", Defect::BadDate),
+            ("07/03/85", "dd/MM/yyyy", Defect::BadDate),
+            ("13/1985", "MM/yyyy", Defect::BadDate),
+            ("1985-00-07", "yyyy-MM-dd", Defect::BadDate),
+            ("1985-03-07 14:30:00", "yyyy-MM-dd", Defect::BadDate),
+            ("0000-00-00", "yyyy-MM-dd", Defect::ZeroDate),
+            ("0000-00-00 00:00:00", "yyyy-MM-dd", Defect::ZeroDate),
+            ("00/00/0000", "dd/MM/yyyy", Defect::ZeroDate),
+            ("00000000", "yyyyMMdd", Defect::ZeroDate),
+            ("17850307", "yyyyMMdd", Defect::OutOfRange),
+            ("không", "dd/MM/yyyy", Defect::Placeholder),
+            ("", "yyyy", Defect::Empty),
+            ("+985", "yyyy", Defect::BadDate),
+        ] {
+            assert_eq!(read(input, format), Err(defect), "{input} as {format}");
+        }
+    }
+
+    #[test]
+    fn only_birth_dates_suspect_new_year() {
+        let noted = |conversion: Conversion<PartialDate>| conversion.unwrap().notes.contains(Note::SuspectPrecision);
+        assert!(noted(birth_date("01/01/1950", DateFormat::Slashed)));
+        assert!(!noted(birth_date("1950", DateFormat::Slashed)));
+        assert!(!noted(birth_date("01/1950", DateFormat::Slashed)));
+        assert!(!noted(partial_date("01/01/1950", DateFormat::Slashed)));
+        assert!(noted(birth_date_with_precision("19500101", "0")));
+        assert!(!noted(birth_date_with_precision("19500101", "1")));
+    }
+
+    #[test]
+    fn precision_in_another_column_wins_over_padding() {
+        for (input, precision, date, doubtful) in [
+            ("19850307", "0", "1985-03-07", false),
+            ("19850101", "1", "1985", false),
+            ("1985", "1", "1985", false),
+            ("19850000", "1", "1985", false),
+            ("19850301", "2", "1985-03", false),
+            ("198503", "2", "1985-03", false),
+            ("19850307", "1", "1985", true),
+            ("1985", "0", "1985", true),
+        ] {
+            let converted = partial_date_with_precision(input, precision).unwrap();
+            assert_eq!(converted.value.to_string(), date);
+            assert_eq!(converted.notes.contains(Note::SuspectPrecision), doubtful, "{input} {precision}");
+        }
+        assert_eq!(partial_date_with_precision("19850307", "9"), Err(Defect::UnknownCode));
+    }
+
+    #[test]
+    fn text_form_comes_back() {
+        for text in ["1985", "1985-03", "1985-03-07"] {
+            assert_eq!(text.parse::<PartialDate>().unwrap().to_string(), text);
+        }
+    }
 }

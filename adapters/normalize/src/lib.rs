@@ -13,21 +13,20 @@ mod date;
 mod encoding;
 mod industry;
 mod insurance;
+mod letter;
 mod name;
 mod number;
 mod outcome;
 mod personal_id;
+mod syllable;
 mod tax_code;
 mod text;
 
-pub use address::{
-    Commune, CommuneUnit, MapKind, Province, Vintage, commune, communes, old_communes, province,
-};
+pub use address::{Commune, CommuneUnit, MapKind, Province, Vintage, commune, communes, old_communes, province};
 pub use agency::{agency_code, budget_unit_code, dossier_number};
 pub use codes::{CodeEntry, CodeList, CodedValue, Gender, code_list, code_schemes};
 pub use date::{
-    DateFormat, PartialDate, birth_date, birth_date_with_precision, partial_date,
-    partial_date_with_precision,
+    DateFormat, PartialDate, birth_date, birth_date_with_precision, partial_date, partial_date_with_precision,
 };
 pub use encoding::{Encoding, alarm, decode, decode_text, encode};
 pub use industry::{IndustryCode, IndustryVintage, industry_code};

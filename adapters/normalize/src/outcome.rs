@@ -59,6 +59,8 @@ notes! {
     OldAgencyFormat "old_agency_format" Repaired;
     /// The register holds a name where a code was expected, and exactly one entry bears it.
     CodeByName "code_by_name" Repaired;
+    /// A detail in brackets has no place in the code list and was dropped.
+    DetailDropped "detail_dropped" Lossy;
     /// The old commune was divided; the default part was taken.
     CommuneDivided "commune_divided" Lossy;
     /// The old unit has no unit of today recorded for it.
@@ -115,10 +117,7 @@ impl Notes {
 
     /// The notes, in declaration order.
     pub fn iter(self) -> impl Iterator<Item = Note> {
-        Note::ALL
-            .iter()
-            .copied()
-            .filter(move |&note| self.contains(note))
+        Note::ALL.iter().copied().filter(move |&note| self.contains(note))
     }
 
     /// The notes of both sets.
@@ -143,17 +142,13 @@ impl From<Note> for Notes {
 
 impl FromIterator<Note> for Notes {
     fn from_iter<I: IntoIterator<Item = Note>>(iter: I) -> Notes {
-        iter.into_iter()
-            .fold(Notes::NONE, |notes, note| notes.union(note.into()))
+        iter.into_iter().fold(Notes::NONE, |notes, note| notes.union(note.into()))
     }
 }
 
 impl fmt::Debug for Notes {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_set()
-            .entries(self.iter().map(Note::reason))
-            .finish()
+        formatter.debug_set().entries(self.iter().map(Note::reason)).finish()
     }
 }
 
@@ -169,26 +164,17 @@ pub struct Converted<T> {
 impl<T> Converted<T> {
     /// A value about which nothing needs saying.
     pub const fn clean(value: T) -> Converted<T> {
-        Converted {
-            value,
-            notes: Notes::NONE,
-        }
+        Converted { value, notes: Notes::NONE }
     }
 
     /// A value with notes.
     pub fn noted(value: T, notes: impl Into<Notes>) -> Converted<T> {
-        Converted {
-            value,
-            notes: notes.into(),
-        }
+        Converted { value, notes: notes.into() }
     }
 
     /// The same notes on another value.
     pub fn map<U>(self, convert: impl FnOnce(T) -> U) -> Converted<U> {
-        Converted {
-            value: convert(self.value),
-            notes: self.notes,
-        }
+        Converted { value: convert(self.value), notes: self.notes }
     }
 }
 
@@ -327,18 +313,10 @@ mod tests {
     fn sets_hold_what_was_put_in_and_know_the_worst() {
         let notes: Notes = [Note::UnknownCode, Note::Whitespace].into_iter().collect();
         assert!(notes.contains(Note::Whitespace) && !notes.contains(Note::Capitals));
-        assert_eq!(
-            notes.iter().collect::<Vec<_>>(),
-            [Note::Whitespace, Note::UnknownCode]
-        );
+        assert_eq!(notes.iter().collect::<Vec<_>>(), [Note::Whitespace, Note::UnknownCode]);
         assert_eq!(notes.worst(), Some(Grade::Suspect));
         assert_eq!(Notes::NONE.worst(), None);
-        assert_eq!(
-            Notes::from(Note::CommuneDivided)
-                .union(Note::Capitals.into())
-                .worst(),
-            Some(Grade::Lossy)
-        );
+        assert_eq!(Notes::from(Note::CommuneDivided).union(Note::Capitals.into()).worst(), Some(Grade::Lossy));
     }
 
     #[test]
@@ -353,10 +331,6 @@ mod tests {
     #[test]
     fn unknown_names_list_the_known_ones() {
         let error = "utf-9".parse::<crate::Encoding>().unwrap_err();
-        assert!(
-            error
-                .to_string()
-                .starts_with("unknown encoding, expected one of: utf-8, tcvn3")
-        );
+        assert!(error.to_string().starts_with("unknown encoding, expected one of: utf-8, tcvn3"));
     }
 }

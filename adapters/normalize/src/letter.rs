@@ -1,0 +1,115 @@
+//! Vietnamese letters taken apart: base with its shape, tone, and the folding both allow.
+
+use unicode_normalization::UnicodeNormalization;
+use unicode_normalization::char::{compose, decompose_canonical, is_combining_mark};
+
+pub(crate) const GRAVE: char = '\u{300}';
+pub(crate) const ACUTE: char = '\u{301}';
+pub(crate) const TILDE: char = '\u{303}';
+pub(crate) const HOOK: char = '\u{309}';
+pub(crate) const DOT_BELOW: char = '\u{323}';
+
+/// Whether the mark is one of the five tones.
+pub(crate) fn is_tone(mark: char) -> bool {
+    matches!(mark, GRAVE | ACUTE | TILDE | HOOK | DOT_BELOW)
+}
+
+/// Circumflex, breve, horn: the marks that make another vowel.
+fn is_shape(mark: char) -> bool {
+    matches!(mark, '\u{302}' | '\u{306}' | '\u{31b}')
+}
+
+/// The letter without its tone, and the tone: ễ is ê and tilde.
+pub(crate) fn split_tone(letter: char) -> (char, Option<char>) {
+    if letter.is_ascii() {
+        return (letter, None);
+    }
+    let (mut base, mut shape, mut tone, mut other) = (None, None, None, false);
+    decompose_canonical(letter, |part| match part {
+        part if is_tone(part) && tone.is_none() => tone = Some(part),
+        part if base.is_none() => base = Some(part),
+        part if shape.is_none() => shape = Some(part),
+        _ => other = true,
+    });
+    let toneless = match (base, shape) {
+        (Some(base), None) => Some(base),
+        (Some(base), Some(shape)) => compose(base, shape),
+        _ => None,
+    };
+    match toneless {
+        Some(toneless) if !other && tone.is_some() => (toneless, tone),
+        _ => (letter, None),
+    }
+}
+
+/// The letter with a tone put on it, where such a letter exists.
+pub(crate) fn with_tone(letter: char, tone: char) -> Option<char> {
+    // Letters with a circumflex or breve compose with a dot below only dot first.
+    compose(letter, tone).or_else(|| {
+        let (mut base, mut shape) = (None, None);
+        decompose_canonical(letter, |part| if base.is_none() { base = Some(part) } else { shape = Some(part) });
+        compose(compose(base?, tone)?, shape?)
+    })
+}
+
+/// Appends the letter without any mark; đ becomes d, a lone mark nothing.
+pub(crate) fn push_bare(out: &mut String, letter: char) {
+    match letter {
+        'đ' => out.push('d'),
+        'Đ' => out.push('D'),
+        letter if letter.is_ascii() => out.push(letter),
+        letter => decompose_canonical(letter, |part| {
+            if !is_combining_mark(part) {
+                out.push(part);
+            }
+        }),
+    }
+}
+
+/// The text in NFC, with each letter's marks first put in the order shape, tone, rest.
+///
+/// NFC alone leaves e + acute + circumflex as it is, though only ế can be meant.
+pub(crate) fn compose_text(text: &str) -> String {
+    let mut parts: Vec<char> = text.nfd().collect();
+    for marks in parts.chunk_by_mut(|left, right| is_combining_mark(*left) == is_combining_mark(*right)) {
+        if is_combining_mark(marks[0]) {
+            marks.sort_by_key(|&mark| {
+                if is_shape(mark) {
+                    0
+                } else if is_tone(mark) {
+                    1
+                } else {
+                    2
+                }
+            });
+        }
+    }
+    parts.into_iter().nfc().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn letters_come_apart_and_together() {
+        for (letter, base, tone) in
+            [('ễ', 'ê', TILDE), ('ậ', 'â', DOT_BELOW), ('ớ', 'ơ', ACUTE), ('Ỳ', 'Y', GRAVE), ('ẳ', 'ă', HOOK)]
+        {
+            assert_eq!(split_tone(letter), (base, Some(tone)));
+            assert_eq!(with_tone(base, tone), Some(letter));
+        }
+        for letter in ['ê', 'đ', 'a', 'č', 'ŭ', 'ö'] {
+            assert_eq!(split_tone(letter), (letter, None));
+        }
+    }
+
+    #[test]
+    fn misordered_marks_compose() {
+        assert_eq!(compose_text("e\u{301}\u{302}"), "ế");
+        assert_eq!(compose_text("\u{e9}\u{302}"), "ế");
+        assert_eq!(compose_text("e\u{323}\u{302}"), "ệ");
+        assert_eq!(compose_text("o\u{309}\u{31b}"), "ở");
+        assert_eq!(compose_text("\u{ea}\u{303}"), "ễ");
+    }
+}
