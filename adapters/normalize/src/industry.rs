@@ -41,7 +41,7 @@ pub fn industry_code(input: &str, vintage: IndustryVintage) -> Conversion<Indust
         notes.insert(Note::Punctuation);
     }
     let level = match code.len() {
-        1 if has_section => 1,
+        1 if code.bytes().all(|byte| byte.is_ascii_uppercase()) => 1,
         2..=5 if code.bytes().all(|byte| byte.is_ascii_digit()) => code.len() as u8,
         2..=5 => return Err(Defect::NotDigits),
         _ => return Err(Defect::WrongLength),

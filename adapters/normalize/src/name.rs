@@ -71,8 +71,12 @@ pub fn fold_name(name: &str) -> String {
     let cleaned = clean(name).value;
     let mut bare = String::with_capacity(cleaned.len());
     for letter in straight_apostrophes(&cleaned).chars() {
-        push_bare(&mut bare, letter);
+        // A mark that stood alone leaves a second space behind.
+        if letter != ' ' || !(bare.is_empty() || bare.ends_with(' ')) {
+            push_bare(&mut bare, letter);
+        }
     }
+    bare.truncate(bare.trim_end().len());
     bare.to_uppercase()
 }
 
@@ -152,7 +156,11 @@ fn restore_capitals(name: &str) -> Cow<'_, str> {
             out.push_str(word);
         }
     }
-    if out == name { Cow::Borrowed(name) } else { Cow::Owned(out) }
+    if out == name {
+        return Cow::Borrowed(name);
+    }
+    // With its last small initial gone, the name may now be all capitals.
+    if out.chars().any(char::is_lowercase) { Cow::Owned(out) } else { Cow::Owned(restore_capitals(&out).into_owned()) }
 }
 
 /// Whether a word has at least two letters and all are capitals: "A" and "Y" are as they should be.

@@ -79,8 +79,6 @@ notes! {
     CheckDigit "check_digit" Suspect;
     /// It cannot be told whether the unit's code is from before or after 1 July 2025, and it matters.
     VintageUnknown "vintage_unknown" Suspect;
-    /// The written name is not the name of the unit the code stands for.
-    NameMismatch "name_mismatch" Suspect;
     /// Well formed, but not in the list known here.
     UnknownCode "unknown_code" Suspect;
 }

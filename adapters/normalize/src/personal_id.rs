@@ -36,7 +36,7 @@ impl PersonalId {
 
     /// Whether the number was issued for a man.
     pub fn male(&self) -> bool {
-        self.digit(3) % 2 == 0
+        self.digit(3).is_multiple_of(2)
     }
 
     /// Three digits: province or country of birth registration, which proves nothing about residence.

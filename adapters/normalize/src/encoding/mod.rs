@@ -93,9 +93,9 @@ fn decode_legacy(input: &[u8], encoding: Encoding) -> Result<String, Defect> {
 pub fn encode(text: &str, encoding: Encoding) -> (Vec<u8>, usize) {
     match encoding {
         Encoding::Utf8 => (text.as_bytes().to_vec(), 0),
-        Encoding::Tcvn3 => bytes::encode(text, |letter, out| bytes::encode_tcvn3(letter, out)),
-        Encoding::Vni => bytes::encode(text, |letter, out| bytes::encode_vni(letter, out)),
-        Encoding::Windows1258 => bytes::encode(text, |letter, out| bytes::encode_windows_1258(letter, out)),
+        Encoding::Tcvn3 => bytes::encode(text, bytes::encode_tcvn3),
+        Encoding::Vni => bytes::encode(text, bytes::encode_vni),
+        Encoding::Windows1258 => bytes::encode(text, bytes::encode_windows_1258),
         Encoding::Viqr => viqr::encode(text),
         Encoding::Tcvn3AsLatin1 => as_latin1(encode(text, Encoding::Tcvn3)),
         Encoding::VniAsLatin1 => as_latin1(encode(text, Encoding::Vni)),

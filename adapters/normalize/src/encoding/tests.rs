@@ -85,20 +85,24 @@ fn what_the_encoding_lacks_is_a_defect_or_a_counted_question_mark() {
 #[test]
 fn commune_names_survive_the_round_trip() {
     let names = names();
+    // The distinct names of both lists, and the five districts that had no communes.
     assert_eq!(names.len(), 8643 + 5);
-    for (encoding, allowed) in
-        [(Encoding::Vni, false), (Encoding::Viqr, false), (Encoding::Windows1258, false), (Encoding::Tcvn3, true)]
-    {
+    for encoding in [Encoding::Vni, Encoding::Viqr, Encoding::Windows1258, Encoding::Tcvn3] {
         let mut failed = 0;
         for name in &names {
             let (bytes, replaced) = encode(name, encoding);
             assert_eq!(replaced, 0, "{name}");
             let back = decode(&bytes, encoding).unwrap().value.into_owned();
-            if back != **name {
-                failed += 1;
-                // Only a toned capital at the start of a word may lose its case.
-                assert!(allowed && back.to_uppercase() == name.to_uppercase(), "{name}: {back}");
-            }
+            // TCVN3 has no capitals with tones: a word that starts with one loses it. Nothing else fails, except
+            // one name whose plain letters are all capitals: it has the bytes of XÃ AL BÁ.
+            let starts_with_tone = |word: &str| {
+                word.starts_with(|letter: char| letter.is_uppercase() && crate::letter::split_tone(letter).1.is_some())
+            };
+            let lossy =
+                encoding == Encoding::Tcvn3 && (name.split([' ', '\'']).any(starts_with_tone) || **name == "Xã AL Bá");
+            assert_eq!(back != **name, lossy, "{name}: {back}");
+            assert_eq!(back.to_uppercase(), name.to_uppercase());
+            failed += usize::from(lossy);
         }
         println!("{}: {failed} of {} names fail the round trip", encoding.name(), names.len());
     }
