@@ -87,12 +87,16 @@ pub(super) fn decode_tcvn3(input: &[u8]) -> Result<String, Defect> {
 
 /// Gives toned letters back the capitals their font showed.
 ///
-/// A word whose ASCII letters (two or more) are capitals is all capitals. Where it has fewer than two, as in "HÀ", the
-/// whole text decides; "Hà" in mixed text stays as it is.
+/// A word whose ASCII letters (two or more) are capitals is all capitals, unless it has a small letter that TCVN3 could
+/// have written as a capital. Where it has fewer than two, as in "HÀ", the whole text decides; "Hà" in mixed text stays
+/// as it is.
 fn restore_capitals(text: &str) -> String {
+    const SMALL_WITH_CAPITAL: [char; 7] = ['ă', 'â', 'ê', 'ô', 'ơ', 'ư', 'đ'];
     let capitals = |part: &str| {
         let mut ascii = part.chars().filter(char::is_ascii_alphabetic);
-        ascii.clone().count() >= 2 && ascii.all(|letter| letter.is_ascii_uppercase())
+        ascii.clone().count() >= 2
+            && ascii.all(|letter| letter.is_ascii_uppercase())
+            && !part.contains(SMALL_WITH_CAPITAL)
     };
     let whole = capitals(text) && text.split(|letter| !is_word_letter(letter)).any(capitals);
     if whole {
