@@ -61,6 +61,8 @@ notes! {
     CodeByName "code_by_name" Repaired;
     /// A detail in brackets has no place in the code list and was dropped.
     DetailDropped "detail_dropped" Lossy;
+    /// The encoding cannot say whether a word starts with a capital (toned capitals of TCVN3).
+    CaseUnknown "case_unknown" Lossy;
     /// The old commune was divided; the default part was taken.
     CommuneDivided "commune_divided" Lossy;
     /// The old unit has no unit of today recorded for it.

@@ -10,6 +10,8 @@ mod viqr;
 
 use std::borrow::Cow;
 
+use crate::letter::split_tone;
+use crate::syllable::words;
 use crate::{Conversion, Converted, Defect, Note, Notes, outcome::named};
 
 pub use suspicion::alarm;
@@ -46,13 +48,15 @@ named!("encoding" Encoding {
 /// Decodes the bytes of a column. UTF-8 and plain ASCII are borrowed.
 ///
 /// A byte the encoding does not have is [`Defect::UndecodableByte`]. Bytes of a legacy column that are well-formed
-/// UTF-8, or read well only in another encoding, are decoded as declared and noted as `encoding_alarm`.
+/// UTF-8, or read well only in another encoding, are decoded as declared and noted as `encoding_alarm`. A word of TCVN3
+/// that starts with a toned letter is noted as `case_unknown`.
 pub fn decode(input: &[u8], encoding: Encoding) -> Conversion<Cow<'_, str>> {
     match encoding {
         Encoding::Tcvn3 | Encoding::Vni | Encoding::Windows1258 if !input.is_ascii() => {
             let value = decode_legacy(input, encoding)?;
             let mut notes = Notes::NONE;
             notes.insert_if(suspicion::misdeclared(input, &value, encoding), Note::EncodingAlarm);
+            notes.insert_if(encoding == Encoding::Tcvn3 && starts_with_small_tone(&value), Note::CaseUnknown);
             Ok(Converted { value: Cow::Owned(value), notes })
         }
         _ => decode_text(std::str::from_utf8(input).map_err(|_| Defect::UndecodableByte)?, encoding),
@@ -84,6 +88,13 @@ fn decode_legacy(input: &[u8], encoding: Encoding) -> Result<String, Defect> {
         Encoding::Vni => bytes::decode_vni(input),
         _ => bytes::decode_windows_1258(input),
     }
+}
+
+/// Whether a word starts with a small letter whose capital TCVN3 could not have written: "ái" may have been "Ái".
+fn starts_with_small_tone(text: &str) -> bool {
+    words(text)
+        .filter_map(|word| word.chars().next())
+        .any(|first| first.is_lowercase() && split_tone(first).1.is_some())
 }
 
 /// Encodes text, for those who write test data. The number counts the letters the encoding lacks, each written as `?`.
