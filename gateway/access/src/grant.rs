@@ -1,0 +1,281 @@
+//! Grants: the sharing agreements, one TOML file each, read against the schema and the catalogues.
+
+use std::{ops::Range, sync::Arc};
+
+use chrono::{FixedOffset, NaiveDate, NaiveTime, TimeZone};
+use proto::{FieldSet, RecordType, Schema};
+use serde::Deserialize;
+use toml::{Spanned, value::Datetime};
+
+use crate::{
+    Action, AgencyCode, Assurance, SourceFile,
+    catalogue::Catalogue,
+    files::{Problem, unknown},
+};
+
+/// Dates in agreements are Vietnamese days.
+const UTC_OFFSET_SECONDS: i32 = 7 * 60 * 60;
+
+/// A sharing agreement in the form decisions need.
+#[derive(Debug, Clone)]
+pub struct Agreement {
+    /// Number of the agreement.
+    pub number: String,
+    /// Title.
+    pub title: String,
+    /// File it was read from.
+    pub file: String,
+    /// Agency that lends the data.
+    pub provider: AgencyCode,
+    /// Agency that may ask; agencies below it are covered.
+    pub consumer: AgencyCode,
+    /// Names of the consumer's systems that may ask.
+    pub systems: Vec<String>,
+    /// First second in force, since 1970.
+    pub valid_from: i64,
+    /// First second no longer in force, since 1970.
+    pub valid_until: i64,
+    /// Positions in [`crate::AccessSet::purposes`].
+    pub purposes: Vec<usize>,
+    /// What may be done with the records.
+    pub actions: Vec<Action>,
+    /// Whether the agreement opens the audit log, and no records.
+    pub reads_log: bool,
+    /// Legal basis.
+    pub legal_basis: String,
+    /// When the citizen may see entries made under it.
+    pub disclosure: Disclosure,
+    /// How officers must be established for sensitive fields.
+    pub officer_assurance: Assurance,
+    /// Record types and the fields granted of each.
+    pub records: Vec<(Arc<RecordType>, FieldSet)>,
+}
+
+/// When the citizen may see an entry of the audit log; the later the stricter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Disclosure {
+    /// At once.
+    #[default]
+    Immediate,
+    /// After the delay the audit log applies.
+    Delayed,
+    /// Never.
+    Never,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct GrantFile {
+    agreement: Spanned<String>,
+    title: Spanned<String>,
+    parties: Parties,
+    systems: Spanned<Vec<Spanned<String>>>,
+    valid_from: Spanned<Datetime>,
+    valid_until: Spanned<Datetime>,
+    #[serde(default)]
+    purposes: Vec<Spanned<String>>,
+    actions: Spanned<Vec<GrantAction>>,
+    legal_basis: Spanned<String>,
+    disclosure: Disclosure,
+    #[serde(default = "proven")]
+    officer_assurance: Assurance,
+    #[serde(default)]
+    records: Vec<Records>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Parties {
+    provider: Spanned<String>,
+    consumer: Spanned<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Records {
+    r#type: Spanned<String>,
+    #[serde(default)]
+    fields: Vec<Spanned<String>>,
+    #[serde(default)]
+    groups: Vec<Spanned<String>>,
+}
+
+#[derive(Deserialize, Clone, Copy, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+enum GrantAction {
+    Query,
+    Verify,
+    Batch,
+    ReadLog,
+}
+
+fn proven() -> Assurance {
+    Assurance::Proven
+}
+
+/// Reads one grant. `None` when something is wrong with it, which is then among the problems.
+pub(crate) fn read(
+    file: &SourceFile,
+    schema: &Schema,
+    catalogue: &Catalogue,
+    problems: &mut Vec<Problem>,
+) -> Option<Agreement> {
+    let grant: GrantFile = file.parse_toml().map_err(|problem| problems.push(problem)).ok()?;
+    let mut reader = Reader { file, problems: Vec::new() };
+    let agreement = reader.agreement(grant, schema, catalogue);
+    let agreement = agreement.filter(|_| reader.problems.is_empty());
+    problems.append(&mut reader.problems);
+    agreement
+}
+
+struct Reader<'a> {
+    file: &'a SourceFile,
+    problems: Vec<Problem>,
+}
+
+impl Reader<'_> {
+    fn wrong(&mut self, span: Range<usize>, message: impl Into<String>) {
+        self.problems.push(self.file.problem(span, message));
+    }
+
+    fn agreement(&mut self, grant: GrantFile, schema: &Schema, catalogue: &Catalogue) -> Option<Agreement> {
+        let actions_span = grant.actions.span();
+        let reads_log = grant.actions.get_ref().contains(&GrantAction::ReadLog);
+        let mut actions: Vec<Action> =
+            grant.actions.get_ref().iter().filter_map(|action| record_action(*action)).collect();
+        actions.sort_unstable();
+        actions.dedup();
+        self.check_shape(reads_log, &actions, actions_span, grant.records.is_empty(), grant.purposes.is_empty());
+
+        let purposes = grant
+            .purposes
+            .iter()
+            .filter_map(|code| self.or_wrong(code.span(), catalogue.listed_purpose(code.get_ref())))
+            .collect();
+        let mut records: Vec<(Arc<RecordType>, FieldSet)> = Vec::new();
+        for part in &grant.records {
+            let Some((record_type, fields)) = self.records(part, schema) else { continue };
+            if records.iter().any(|(earlier, _)| earlier.name == record_type.name) {
+                self.wrong(part.r#type.span(), format!("record type \"{}\" stands here twice", record_type.name));
+            }
+            records.push((record_type, fields));
+        }
+        let provider = self.party(&grant.parties.provider, catalogue);
+        let consumer = self.party(&grant.parties.consumer, catalogue);
+        let valid_from = self.start_of_day(&grant.valid_from, 0);
+        let valid_until = self.start_of_day(&grant.valid_until, 1);
+        if let (Some(from), Some(until)) = (valid_from, valid_until)
+            && from >= until
+        {
+            self.wrong(grant.valid_until.span(), "valid_until is before valid_from");
+        }
+        if grant.systems.get_ref().is_empty() {
+            self.wrong(grant.systems.span(), "names no system");
+        }
+        Some(Agreement {
+            number: self.text(grant.agreement, "agreement"),
+            title: self.text(grant.title, "title"),
+            file: self.file.name.clone(),
+            provider: provider?,
+            consumer: consumer?,
+            systems: grant.systems.into_inner().into_iter().map(|name| self.text(name, "system")).collect(),
+            valid_from: valid_from?,
+            valid_until: valid_until?,
+            purposes,
+            actions,
+            reads_log,
+            legal_basis: self.text(grant.legal_basis, "legal_basis"),
+            disclosure: grant.disclosure,
+            officer_assurance: grant.officer_assurance,
+            records,
+        })
+    }
+
+    /// An agreement opens records for purposes, or the log, never both.
+    fn check_shape(&mut self, log: bool, actions: &[Action], span: Range<usize>, no_records: bool, no_purposes: bool) {
+        let message = match (log, actions.is_empty()) {
+            (true, false) => "an agreement that opens the log cannot open records",
+            (true, true) if !no_records || !no_purposes => {
+                "an agreement that opens the log names no records and no purposes"
+            }
+            (false, true) => "names no action",
+            (false, false) if no_records => "names no records",
+            (false, false) if no_purposes => "names no purpose",
+            _ => return,
+        };
+        self.wrong(span, message);
+    }
+
+    fn or_wrong<T>(&mut self, span: Range<usize>, result: Result<T, String>) -> Option<T> {
+        result.map_err(|message| self.wrong(span, message)).ok()
+    }
+
+    fn text(&mut self, text: Spanned<String>, name: &str) -> String {
+        if text.get_ref().trim().is_empty() {
+            self.wrong(text.span(), format!("{name} is empty"));
+        }
+        text.into_inner()
+    }
+
+    fn party(&mut self, code: &Spanned<String>, catalogue: &Catalogue) -> Option<AgencyCode> {
+        self.or_wrong(code.span(), catalogue.listed_agency(code.get_ref()).cloned())
+    }
+
+    /// The first second of the day, or of a later one, in Viet Nam.
+    fn start_of_day(&mut self, date: &Spanned<Datetime>, days_later: u64) -> Option<i64> {
+        let value = date.get_ref();
+        let day = value.date.filter(|_| value.time.is_none() && value.offset.is_none()).and_then(|date| {
+            NaiveDate::from_ymd_opt(date.year.into(), date.month.into(), date.day.into())?
+                .checked_add_days(chrono::Days::new(days_later))
+        });
+        let start = day.and_then(|day| {
+            FixedOffset::east_opt(UTC_OFFSET_SECONDS)?.from_local_datetime(&day.and_time(NaiveTime::MIN)).single()
+        });
+        if start.is_none() {
+            self.wrong(date.span(), "not a date of the form 2026-12-31");
+        }
+        start.map(|start| start.timestamp())
+    }
+
+    fn records(&mut self, part: &Records, schema: &Schema) -> Option<(Arc<RecordType>, FieldSet)> {
+        let name = part.r#type.get_ref();
+        let Some(record_type) = schema.record_type(name) else {
+            let known = schema.record_types().map(|record_type| record_type.name.as_str());
+            self.wrong(part.r#type.span(), unknown("record type", name, known));
+            return None;
+        };
+        let mut granted = record_type.no_fields();
+        for path in &part.fields {
+            let fields = record_type.expand(path.get_ref());
+            if fields.is_empty() {
+                let known = record_type.fields.iter().map(|field| field.path.as_str());
+                self.wrong(path.span(), unknown(&format!("field of {name}"), path.get_ref(), known));
+            }
+            granted.union_with(&fields);
+        }
+        for group in &part.groups {
+            let mut fields = record_type.no_fields();
+            let members = record_type.fields.iter().enumerate().filter(|(_, field)| &field.group == group.get_ref());
+            members.for_each(|(index, _)| fields.insert(index));
+            if fields.is_empty() {
+                let known = record_type.fields.iter().map(|field| field.group.as_str());
+                self.wrong(group.span(), unknown(&format!("field group of {name}"), group.get_ref(), known));
+            }
+            granted.union_with(&fields);
+        }
+        if part.fields.is_empty() && part.groups.is_empty() {
+            self.wrong(part.r#type.span(), "names neither fields nor groups");
+        }
+        Some((record_type.clone(), granted))
+    }
+}
+
+fn record_action(action: GrantAction) -> Option<Action> {
+    match action {
+        GrantAction::Query => Some(Action::Query),
+        GrantAction::Verify => Some(Action::Verify),
+        GrantAction::Batch => Some(Action::Batch),
+        GrantAction::ReadLog => None,
+    }
+}
