@@ -40,6 +40,9 @@ pub fn industry_code(input: &str, vintage: IndustryVintage) -> Conversion<Indust
         }
         notes.insert(Note::Punctuation);
     }
+    if code.bytes().all(|byte| byte == b'0') {
+        return Err(Defect::Placeholder);
+    }
     let level = match code.len() {
         1 if code.bytes().all(|byte| byte.is_ascii_uppercase()) => 1,
         2..=5 if code.bytes().all(|byte| byte.is_ascii_digit()) => code.len() as u8,
@@ -100,6 +103,7 @@ mod tests {
             ("471100", Defect::WrongLength),
             ("47A1", Defect::NotDigits),
             ("", Defect::Empty),
+            ("G00", Defect::Placeholder),
             ("Đ", Defect::NotDigits),
         ] {
             assert_eq!(industry_code(input, IndustryVintage::Vsic2025), Err(defect), "{input}");

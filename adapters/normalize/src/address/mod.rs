@@ -9,7 +9,7 @@ mod units;
 
 use crate::text::clean;
 use crate::{Conversion, Converted, Defect, Note, Notes, outcome::named};
-use units::{OldCommune, Target, UNITS};
+use units::{OldCommune, UNITS};
 
 /// Which list of administrative units a code comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -51,7 +51,7 @@ pub struct Commune {
     pub mapped_name: Option<&'static str>,
     /// Province of today, two digits.
     pub mapped_province_code: Option<&'static str>,
-    /// How code and mapped code relate. With an undecided vintage `Whole` where both readings agree.
+    /// How code and mapped code relate. With an undecided vintage, as if the code were old.
     pub map_kind: MapKind,
 }
 
@@ -169,23 +169,23 @@ fn from_current(unit: &CommuneUnit) -> Commune {
     }
 }
 
-/// Both readings stand. They agree where the old unit went whole into the unit that has its code today.
+/// Both readings stand. They agree where the old unit, or its main part, went into the unit that has its code today.
 fn undecided(old: &OldCommune, current: &CommuneUnit, notes: &mut Notes) -> Commune {
-    let same_name = Some(current.name).filter(|name| *name == old.unit.name);
-    let agrees = matches!(old.targets[..], [Target { code, .. }] if code == current.code);
-    if agrees {
-        let kind = MapKind::Whole;
-        return Commune { vintage: Vintage::Unknown, name: same_name, map_kind: kind, ..from_current(current) };
+    let undecided = Commune {
+        vintage: Vintage::Unknown,
+        name: Some(current.name).filter(|name| *name == old.unit.name),
+        ..from_current(current)
+    };
+    if old.main_target().is_some_and(|target| target.code == current.code) {
+        return Commune { map_kind: from_old(old, notes).map_kind, ..undecided };
     }
     notes.insert(Note::VintageUnknown);
     Commune {
-        code: current.code,
-        vintage: Vintage::Unknown,
-        name: same_name,
         mapped_code: None,
         mapped_name: None,
         mapped_province_code: None,
         map_kind: MapKind::Unmapped,
+        ..undecided
     }
 }
 

@@ -93,13 +93,16 @@ fn an_undecided_vintage_that_matters_is_noted() {
     let undecided = read("00118", "", Vintage::Unknown);
     assert_eq!(undecided.notes, Note::VintageUnknown.into());
     assert_eq!((undecided.value.mapped_code, undecided.value.map_kind), (None, MapKind::Unmapped));
-    let both: Vec<_> = communes(None).filter(|unit| UNITS.old(unit.code).is_some()).collect();
-    assert_eq!(both.len(), 3316);
-    let elsewhere = both.iter().filter(|unit| {
-        let main = UNITS.old(unit.code).and_then(OldCommune::main_target);
-        main.is_some_and(|target| target.code != unit.code)
-    });
-    assert_eq!(elsewhere.count(), 27);
+    // Where a divided unit's main part kept the code, either reading leads to the same unit.
+    let divided: Vec<_> = communes(None)
+        .filter(|unit| read(unit.code, "", Vintage::Unknown).notes == Note::CommuneDivided.into())
+        .collect();
+    assert!(divided.iter().all(|unit| read(unit.code, "", Vintage::Unknown).value.mapped_code == Some(unit.code)));
+    assert!(!divided.is_empty());
+    let shared: Vec<_> = communes(None).filter(|unit| UNITS.old(unit.code).is_some()).collect();
+    assert_eq!(shared.len(), 3316);
+    let lost = |unit: &&CommuneUnit| read(unit.code, "", Vintage::Unknown).notes.contains(Note::VintageUnknown);
+    assert_eq!(shared.iter().filter(lost).count(), 27);
 }
 
 #[test]
