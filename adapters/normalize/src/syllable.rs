@@ -3,6 +3,9 @@
 //! Names of highland people and places are rightly outside this grammar, so it may raise an alarm together with other
 //! evidence, and MUST NOT reject anything by itself.
 
+use std::collections::HashSet;
+use std::sync::LazyLock;
+
 use crate::letter::{ACUTE, DOT_BELOW, split_tone};
 
 const INITIALS: &[&str] = &[
@@ -22,6 +25,8 @@ const RIMES: &[&str] = &[
     "ơ", "ơi", "ơm", "ơn", "ơp", "ơt", "ư", "ưa", "ưc", "ưi", "ưm", "ưng", "ưt", "ưu", "ươc", "ươi", "ươm", "ươn",
     "ương", "ươp", "ươt", "ươu",
 ];
+
+static RIME_SET: LazyLock<HashSet<&str>> = LazyLock::new(|| RIMES.iter().copied().collect());
 
 /// Longest syllable: nghiêng.
 const LETTERS_MAX: usize = 7;
@@ -45,7 +50,7 @@ pub(crate) fn is_valid(word: &str) -> bool {
     let tone = tone.flatten();
     INITIALS.iter().any(|initial| {
         letters.strip_prefix(initial).is_some_and(|rime| {
-            RIMES.contains(&rime) && agree(initial, rime) && (!stops(rime) || matches!(tone, Some(ACUTE | DOT_BELOW)))
+            RIME_SET.contains(rime) && agree(initial, rime) && (!stops(rime) || matches!(tone, Some(ACUTE | DOT_BELOW)))
         })
     })
 }

@@ -4,9 +4,6 @@
 
 use std::borrow::Cow;
 
-use unicode_normalization::char::is_combining_mark;
-use unicode_normalization::{IsNormalized, is_nfc_quick};
-
 use crate::letter::compose_text;
 use crate::{Conversion, Converted, Defect, Note, Notes, alarm, fold_name, marked_key};
 
@@ -86,7 +83,7 @@ pub(crate) fn clean(input: &str) -> Converted<Cow<'_, str>> {
         value = Cow::Owned(value.replace(['\u{d0}', '\u{189}'], "Đ").replace(['\u{f0}', '\u{256}'], "đ"));
         notes.insert(Note::LookalikeLetter);
     }
-    if value.chars().any(is_combining_mark) || is_nfc_quick(value.chars()) != IsNormalized::Yes {
+    if !value.chars().all(is_composed) {
         let composed = compose_text(&value);
         if composed != *value {
             notes.insert(Note::UnicodeForm);
@@ -103,6 +100,11 @@ fn is_plain(input: &str) -> bool {
         && bytes.first() != Some(&b' ')
         && bytes.last() != Some(&b' ')
         && !bytes.windows(2).any(|pair| pair == b"  ")
+}
+
+/// Letters of Vietnamese and its neighbours that are in NFC wherever they stand.
+fn is_composed(letter: char) -> bool {
+    letter < '\u{300}' || matches!(letter, '\u{1ea0}'..='\u{1ef9}' | '–' | '’' | '“' | '”')
 }
 
 /// Characters nobody sees: soft hyphen, zero-width and directional marks, byte order mark, controls.

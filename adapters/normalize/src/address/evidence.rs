@@ -24,34 +24,32 @@ const TYPES: [(&str, &[&str]); 8] = [
 /// decides nothing.
 pub(super) fn decide(written: &str, old: &OldCommune, current: &CommuneUnit) -> Vintage {
     let text = Written::new(written);
-    let full_district = text.names_in_full(old.unit.district);
-    let (mut full_old, mut full_new, mut bare_old, mut bare_new) = (false, false, false, false);
+    let (mut as_old, mut as_new) = (Mention::None, Mention::None);
     // Some units differ in capitals only (Pa ủ, Pa Ủ): no name tells those apart.
-    if marked_key(old.unit.name) != marked_key(current.name) {
-        (full_old, full_new) = (text.names_in_full(old.unit.name), text.names_in_full(current.name));
-        (bare_old, bare_new) = (text.names_bare(old.unit.name), text.names_bare(current.name));
+    if old.unit.name != current.name && marked_key(old.unit.name) != marked_key(current.name) {
+        (as_old, as_new) = (text.mentions(old.unit.name), text.mentions(current.name));
         // "Xã Tân Thành A" also holds "Xã Tân Thành"; the longer name is the one that was written.
-        if full_old && full_new || bare_old && bare_new {
+        if as_old == as_new && as_old != Mention::None {
             if extends(old.unit.name, current.name) {
-                (full_new, bare_new) = (false, false);
+                as_new = Mention::None;
             } else if extends(current.name, old.unit.name) {
-                (full_old, bare_old) = (false, false);
+                as_old = Mention::None;
             }
         }
     }
-    full_old |= full_district;
-    match ((full_old, full_new), (bare_old, bare_new)) {
-        ((true, false), _) => Vintage::Pre2025,
-        ((false, true), _) => Vintage::Post2025,
-        ((false, false), (true, false)) => Vintage::Pre2025,
-        ((false, false), (false, true)) => Vintage::Post2025,
+    if text.mentions(old.unit.district) == Mention::Full {
+        as_old = Mention::Full;
+    }
+    match (as_old, as_new) {
+        (Mention::Full, Mention::None | Mention::Bare) | (Mention::Bare, Mention::None) => Vintage::Pre2025,
+        (Mention::None | Mention::Bare, Mention::Full) | (Mention::None, Mention::Bare) => Vintage::Post2025,
         _ => Vintage::Unknown,
     }
 }
 
 /// Whether the longer name holds the shorter among its words, types aside.
 fn extends(longer: &str, shorter: &str) -> bool {
-    let bare = |name: &str| padded(&marked_key(split_type(name).map_or(name, |(short, _)| short)));
+    let bare = |name: &str| padded(&marked_key(split_type(name).map_or(name, |(_, short, _)| short)));
     bare(longer) != bare(shorter) && bare(longer).contains(&bare(shorter))
 }
 
@@ -67,28 +65,31 @@ impl Written {
         Written { words: padded(&key(written)), key }
     }
 
-    /// Whether the unit is named with its type, written out or abbreviated.
-    fn names_in_full(&self, name: &str) -> bool {
-        if self.holds(name) {
-            return true;
+    /// Whether and how the unit is named: with its type, written out or abbreviated, or without. A number alone is no
+    /// name.
+    fn mentions(&self, name: &str) -> Mention {
+        let Some((kind, short, abbreviations)) = split_type(name) else { return Mention::None };
+        let short = padded(&(self.key)(short));
+        let numbered = short.trim_start().starts_with(|letter: char| letter.is_ascii_digit());
+        let held = self.words.contains(&short);
+        let typed = |kind: &str| {
+            let kind = (self.key)(kind);
+            (held && self.words.contains(&format!(" {kind}{short}")))
+                || (numbered && self.words.contains(&format!(" {kind}{}", &short[1..])))
+        };
+        if (held || numbered) && (typed(kind) || abbreviations.iter().any(|abbreviation| typed(abbreviation))) {
+            return Mention::Full;
         }
-        let Some((short, abbreviations)) = split_type(name) else { return false };
-        let numbered = short.starts_with(|letter: char| letter.is_ascii_digit());
-        abbreviations.iter().any(|abbreviation| {
-            self.holds(&format!("{abbreviation} {short}"))
-                || (numbered && self.holds(&format!("{abbreviation}{short}")))
-        })
+        if held && short.chars().any(char::is_alphabetic) { Mention::Bare } else { Mention::None }
     }
+}
 
-    /// Whether the name stands there without its type. A number alone is no name.
-    fn names_bare(&self, name: &str) -> bool {
-        split_type(name).is_some_and(|(short, _)| short.chars().any(char::is_alphabetic) && self.holds(short))
-    }
-
-    fn holds(&self, words: &str) -> bool {
-        let words = padded(&(self.key)(words));
-        words.len() > 1 && self.words.contains(&words)
-    }
+/// How an address names a unit.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mention {
+    None,
+    Bare,
+    Full,
 }
 
 /// Words with one space before, between and after.
@@ -104,7 +105,9 @@ fn padded(text: &str) -> String {
     out
 }
 
-/// The name without its type, and the type's abbreviations.
-fn split_type(name: &str) -> Option<(&str, &'static [&'static str])> {
-    TYPES.iter().find_map(|(kind, abbreviations)| Some((name.strip_prefix(kind)?.strip_prefix(' ')?, *abbreviations)))
+/// The unit's type, its name without it, and the type's abbreviations.
+fn split_type(name: &str) -> Option<(&str, &str, &'static [&'static str])> {
+    TYPES
+        .iter()
+        .find_map(|(kind, abbreviations)| Some((*kind, name.strip_prefix(kind)?.strip_prefix(' ')?, *abbreviations)))
 }
