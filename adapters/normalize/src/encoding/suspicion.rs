@@ -11,7 +11,8 @@ use crate::syllable::{is_valid, is_word_letter, words};
 
 /// Whether text looks like TCVN3, VNI or UTF-8 bytes that somebody read as Latin-1.
 pub fn alarm(text: &str) -> bool {
-    if text.is_ascii() {
+    // Without a broken word nothing can read better.
+    if text.is_ascii() || !text.split_whitespace().any(is_broken) {
         return false;
     }
     let Some(bytes) = bytes::from_latin1(text) else { return false };
@@ -57,8 +58,13 @@ fn reads_better(text: &str, reading: &str) -> bool {
             return false;
         }
         changed = true;
-        let raw = raw.trim_matches(|letter: char| letter.is_ascii_punctuation());
-        broken |= !is_valid(raw) || !raw.chars().all(is_word_letter);
+        broken |= is_broken(raw);
     }
     changed && broken && text.split_whitespace().count() == reading.split_whitespace().count()
+}
+
+/// Whether a word is no syllable, punctuation aside.
+fn is_broken(word: &str) -> bool {
+    let word = word.trim_matches(|letter: char| letter.is_ascii_punctuation());
+    !word.chars().all(is_word_letter) || !is_valid(word)
 }
