@@ -1,0 +1,41 @@
+//! The audit log: append, prove, search, verify.
+//!
+//! The log is an RFC 6962 Merkle tree over SHA-256 whose heads are C2SP `tlog-checkpoint` notes signed with Ed25519. It
+//! knows nothing of policy and nothing of gRPC; what goes into an entry is decided by its callers.
+//!
+//! # An entry
+//!
+//! is a `lienthong.audit.v1.Entry`, and a leaf of the tree is its serialisation, byte for byte as stored. The encoding
+//! is canonical: protobuf's binary format, fields in ascending order of number, each once; fields that hold their
+//! default left out; repeated fields in the order given; no unknown fields; `version` = 1. Two encoders that follow
+//! these rules give the same bytes, but nobody needs to encode again: proofs cover the bytes stored.
+//! The leaf hash is `SHA-256(0x00 || bytes)`. An entry has at most [`ENTRY_LENGTH_MAX`] bytes.
+//!
+//! # The life of an entry
+//!
+//! [`AuditLog::append`] puts the encoded entry into a bounded queue. One task takes everything that waits, gives out the
+//! indices, extends the tree, signs the new head, and stores it all in one durable transaction; then it answers each
+//! caller. After a failed transaction nothing of it is acknowledged, and what holds is read back from the store. A
+//! second task follows with the search index, which lives in a file of its own and can be rebuilt from the log.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+mod error;
+mod index;
+mod key;
+mod log;
+mod note;
+mod search;
+mod store;
+mod subject;
+pub mod tree;
+pub mod verify;
+mod writer;
+
+pub use error::{AppendError, AuditError, Damage};
+pub use key::{KeyError, SigningKey, VerifierKey};
+pub use log::{Appended, AuditLog, ENTRY_LENGTH_MAX, ENTRY_VERSION, Options};
+pub use note::{Checkpoint, NoteError, NoteSignature, SignedNote};
+pub use search::{Filter, PAGE_SIZE_MAX, Page};
+pub use subject::SubjectHasher;
+pub use tree::{Hash, ProofError};

@@ -1,0 +1,239 @@
+//! Verification by someone who trusts nobody: a whole log from its file and a public key, or one entry from its proof.
+//!
+//! Nothing is taken from a running hub and nothing is written. The search index is no evidence and is not looked at.
+
+use std::iter::Peekable;
+use std::ops::Range;
+use std::path::Path;
+
+use sqlx::{ConnectOptions, Connection, SqliteConnection};
+
+use crate::error::{AuditError, Damage};
+use crate::key::VerifierKey;
+use crate::note::{Checkpoint, NoteError};
+use crate::store;
+use crate::tree::{self, Frontier, Hash, ProofError};
+
+/// Entries read at a time; bounds the memory used.
+const CHUNK: u64 = 256;
+
+/// Why something does not verify.
+#[derive(Debug, thiserror::Error)]
+pub enum VerifyError {
+    /// The log contradicts itself or its signatures.
+    #[error("the log does not verify: {0}")]
+    Damaged(#[from] Damage),
+    /// The log could not be read.
+    #[error(transparent)]
+    Unreadable(AuditError),
+    /// The checkpoint is not one the key signed.
+    #[error("checkpoint: {0}")]
+    Checkpoint(#[from] NoteError),
+    /// The entry is not in the tree of the checkpoint.
+    #[error("inclusion proof: {0}")]
+    Proof(#[from] ProofError),
+}
+
+impl From<AuditError> for VerifyError {
+    fn from(error: AuditError) -> Self {
+        match error {
+            AuditError::Damaged(damage) => Self::Damaged(damage),
+            error => Self::Unreadable(error),
+        }
+    }
+}
+
+impl From<sqlx::Error> for VerifyError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Unreadable(error.into())
+    }
+}
+
+/// How far a verification has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// Entries verified.
+    pub verified: u64,
+    /// Entries in the log.
+    pub tree_size: u64,
+}
+
+/// What was verified.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// Number of entries, each matching its leaf hash.
+    pub tree_size: u64,
+    /// Root of the tree, recomputed from the entries.
+    pub root_hash: Hash,
+    /// Hashes of the tree, each matching those below it.
+    pub hash_count: u64,
+    /// Checkpoints, each validly signed and matching the entries.
+    pub checkpoint_count: u64,
+}
+
+/// Verifies a whole log: every entry against its leaf hash, every stored hash against those below it, every stored
+/// checkpoint's signature, and its root against the entries, which makes all checkpoints consistent with each other.
+/// The same holds for the checkpoints `kept` by the verifier: without one, a log cut back to an earlier state of itself
+/// looks whole.
+///
+/// Works on a copy, and on a log that is being written: it verifies what was there when it began. Stops at the first
+/// thing wrong and says what and where it is. Memory is constant.
+pub async fn verify_store(
+    path: &Path,
+    key: &VerifierKey,
+    kept: &[Checkpoint],
+    mut progress: impl FnMut(Progress),
+) -> Result<Report, VerifyError> {
+    let mut connection = open(path).await?;
+    // One transaction, one state of the log.
+    let mut snapshot = connection.begin().await?;
+    store::check_meta(&mut snapshot, path, key.name()).await?;
+    let (tree_size, _) = store::newest_head(&mut snapshot).await?.ok_or(Damage::CheckpointMissing)?;
+    let mut kept: Vec<&Checkpoint> = kept.iter().collect();
+    kept.sort_unstable_by_key(|checkpoint| checkpoint.tree_size);
+    if let Some(newest) = kept.last().filter(|newest| newest.tree_size > tree_size) {
+        return Err(Damage::Shrunk { tree_size, kept: newest.tree_size }.into());
+    }
+    let mut walk = Walk { key, kept: kept.into_iter().peekable(), frontier: Frontier::default(), checkpoint_count: 0 };
+    for (size, note) in newer_heads(&mut snapshot, 0..1).await? {
+        walk.checkpoint(size, &note)?;
+    }
+    walk.kept_checkpoints()?;
+    while walk.frontier.size() < tree_size {
+        let start = walk.frontier.size();
+        walk.chunk(&mut snapshot, start..tree_size.min(start + CHUNK)).await?;
+        progress(Progress { verified: walk.frontier.size(), tree_size });
+    }
+    store::check_ends(&mut snapshot, tree_size).await?;
+    let heads: i64 = sqlx::query_scalar("SELECT count(*) FROM heads").fetch_one(&mut *snapshot).await?;
+    if heads as u64 != walk.checkpoint_count {
+        return Err(Damage::CheckpointUnexpected.into());
+    }
+    Ok(Report {
+        tree_size,
+        root_hash: walk.frontier.root(),
+        hash_count: tree::stored_count(tree_size),
+        checkpoint_count: walk.checkpoint_count,
+    })
+}
+
+/// Verifies that an entry is in the log of this key: by its bytes, its index, an inclusion proof, and the checkpoint
+/// the proof leads to. Returns the checkpoint.
+pub fn verify_entry(
+    entry_bytes: &[u8],
+    log_index: u64,
+    proof: &[Hash],
+    note: &str,
+    key: &VerifierKey,
+) -> Result<Checkpoint, VerifyError> {
+    let checkpoint = Checkpoint::open(note, key)?;
+    let leaf = tree::leaf_hash(entry_bytes);
+    tree::verify_inclusion(&leaf, log_index, checkpoint.tree_size, proof, &checkpoint.root_hash)?;
+    Ok(checkpoint)
+}
+
+/// Verifies that nothing was removed or changed between two checkpoints of the log of this key. Returns both.
+pub fn verify_growth(
+    older_note: &str,
+    newer_note: &str,
+    proof: &[Hash],
+    key: &VerifierKey,
+) -> Result<(Checkpoint, Checkpoint), VerifyError> {
+    let (older, newer) = (Checkpoint::open(older_note, key)?, Checkpoint::open(newer_note, key)?);
+    tree::verify_consistency(older.tree_size, &older.root_hash, newer.tree_size, &newer.root_hash, proof)?;
+    Ok((older, newer))
+}
+
+/// The state of a verification: the tree as recomputed from the entries so far.
+struct Walk<'k> {
+    key: &'k VerifierKey,
+    kept: Peekable<std::vec::IntoIter<&'k Checkpoint>>,
+    frontier: Frontier,
+    checkpoint_count: u64,
+}
+
+impl Walk<'_> {
+    async fn chunk(&mut self, connection: &mut SqliteConnection, range: Range<u64>) -> Result<(), VerifyError> {
+        let entries = store::entry_bytes(&mut *connection, range.clone()).await?;
+        let mut stored = hashes(connection, range.clone()).await?.into_iter().peekable();
+        let mut checkpoints = newer_heads(connection, range.start + 1..range.end + 1).await?.into_iter().peekable();
+        let mut entries = entries.into_iter().peekable();
+        let mut expected = Vec::new();
+        for log_index in range {
+            let (_, entry) =
+                entries.next_if(|(index, _)| *index == log_index).ok_or(Damage::EntryMissing { log_index })?;
+            let position = tree::stored_count(log_index);
+            self.frontier.push(tree::leaf_hash(&entry), &mut expected);
+            for (level, hash) in (0..).zip(expected.drain(..)) {
+                let (position, index) = (position + u64::from(level), log_index >> level);
+                match stored.next_if(|(at, _)| *at == position) {
+                    None => return Err(Damage::HashMissing { level, index, position }.into()),
+                    Some((_, found)) if found == hash => {}
+                    Some(_) if level == 0 => return Err(Damage::EntryChanged { log_index }.into()),
+                    Some(_) => return Err(Damage::HashChanged { level, index, position }.into()),
+                }
+            }
+            if let Some((size, note)) = checkpoints.next_if(|(size, _)| *size == log_index + 1) {
+                self.checkpoint(size, &note)?;
+            }
+            self.kept_checkpoints()?;
+        }
+        Ok(())
+    }
+
+    /// Compares the checkpoints kept of the tree as it is now.
+    fn kept_checkpoints(&mut self) -> Result<(), VerifyError> {
+        let tree_size = self.frontier.size();
+        while let Some(kept) = self.kept.next_if(|kept| kept.tree_size == tree_size) {
+            if kept.root_hash != self.frontier.root() {
+                return Err(Damage::Rewritten { tree_size }.into());
+            }
+        }
+        Ok(())
+    }
+
+    fn checkpoint(&mut self, tree_size: u64, note: &str) -> Result<(), VerifyError> {
+        let checkpoint =
+            Checkpoint::open(note, self.key).map_err(|reason| Damage::CheckpointInvalid { tree_size, reason })?;
+        if checkpoint.tree_size != tree_size {
+            return Err(Damage::CheckpointSize { tree_size, found: checkpoint.tree_size }.into());
+        }
+        if checkpoint.root_hash != self.frontier.root() {
+            return Err(Damage::RootChanged { tree_size }.into());
+        }
+        self.checkpoint_count += 1;
+        Ok(())
+    }
+}
+
+/// The stored hashes that become final with the leaves of a range, in order of position.
+async fn hashes(connection: &mut SqliteConnection, leaves: Range<u64>) -> Result<Vec<(u64, Vec<u8>)>, sqlx::Error> {
+    let rows: Vec<(i64, Vec<u8>)> =
+        sqlx::query_as("SELECT position, hash FROM hashes WHERE position >= ? AND position < ? ORDER BY position")
+            .bind(tree::stored_count(leaves.start) as i64)
+            .bind(tree::stored_count(leaves.end) as i64)
+            .fetch_all(connection)
+            .await?;
+    Ok(rows.into_iter().map(|(position, hash)| (position as u64, hash)).collect())
+}
+
+/// The stored checkpoints in a range of sizes, ascending.
+async fn newer_heads(connection: &mut SqliteConnection, sizes: Range<u64>) -> Result<Vec<(u64, String)>, sqlx::Error> {
+    let rows: Vec<(i64, String)> =
+        sqlx::query_as("SELECT tree_size, note FROM heads WHERE tree_size >= ? AND tree_size < ? ORDER BY tree_size")
+            .bind(sizes.start as i64)
+            .bind(sizes.end as i64)
+            .fetch_all(connection)
+            .await?;
+    Ok(rows.into_iter().map(|(size, note)| (size as u64, note)).collect())
+}
+
+/// Opens the file for reading only. Without a write-ahead log beside it nobody has it open, and it can be read from a
+/// medium on which nothing can be written.
+async fn open(path: &Path) -> Result<SqliteConnection, VerifyError> {
+    let mut write_ahead_log = path.as_os_str().to_owned();
+    write_ahead_log.push("-wal");
+    let closed = !Path::new(&write_ahead_log).exists();
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(path).read_only(true).immutable(closed);
+    Ok(options.disable_statement_logging().connect().await?)
+}

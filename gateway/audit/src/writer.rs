@@ -1,0 +1,239 @@
+//! The one task that writes: takes all waiting entries, commits them with a signed head in one transaction, then
+//! answers each.
+
+use std::fs::{File, TryLockError};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use sqlx::{Connection, SqliteConnection};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::error::{AppendError, AuditError, Damage};
+use crate::key::SigningKey;
+use crate::log::Appended;
+use crate::note::{Checkpoint, NoteError};
+use crate::store::{self, Batch};
+use crate::tree::{self, Frontier};
+
+/// Longest time a batch waits for callers that were there for the one before.
+const LINGER: Duration = Duration::from_micros(200);
+/// Checkpoints that were the newest for less than this are not kept.
+const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(1);
+
+/// An entry waiting to be written, and who waits for it.
+pub(crate) struct Pending {
+    pub(crate) entry: Vec<u8>,
+    pub(crate) reply: oneshot::Sender<Result<Appended, AppendError>>,
+}
+
+/// Owns the writing connection and the state of the tree that goes with it.
+pub(crate) struct Writer {
+    path: PathBuf,
+    key: SigningKey,
+    state: Option<State>,
+    newest: watch::Sender<Arc<Checkpoint>>,
+    batch_size_max: usize,
+    last_kept: Option<Instant>,
+    lock: File,
+}
+
+/// What is left of a writer that has stopped.
+#[derive(Debug)]
+pub(crate) struct Stopped {
+    connection: Option<SqliteConnection>,
+    lock: File,
+}
+
+impl Stopped {
+    /// Closes the file, then lets others have it. The last connection to close moves everything into the one file, so
+    /// the readers' must be closed before.
+    pub(crate) async fn close(self) {
+        if let Some(connection) = self.connection
+            && let Err(error) = connection.close().await
+        {
+            tracing::warn!(error = %error, "audit log did not close cleanly");
+        }
+        drop(self.lock);
+    }
+}
+
+/// Known only as long as it agrees with the store; dropped and read again after any failure.
+struct State {
+    connection: SqliteConnection,
+    frontier: Frontier,
+}
+
+impl Writer {
+    /// Opens the log's file, checks its end, and starts it with the checkpoint of the empty tree if it is new.
+    pub(crate) async fn open(path: PathBuf, key: SigningKey, batch_size_max: usize) -> Result<Self, AuditError> {
+        let lock = lock(&path)?;
+        let mut connection = store::open_writer(&path, key.verifier().name()).await?;
+        if store::newest_head(&mut connection).await?.is_none() {
+            store::check_ends(&mut connection, 0).await?;
+            let empty = Checkpoint::sign(0, tree::empty_root(), &key)?;
+            store::insert_head(&mut connection, 0, &empty.note).await?;
+        }
+        let (frontier, checkpoint) = read_head(&mut connection, &key).await?;
+        let (newest, _) = watch::channel(Arc::new(checkpoint));
+        let state = Some(State { connection, frontier });
+        Ok(Self { path, key, state, newest, batch_size_max, last_kept: None, lock })
+    }
+
+    /// Where each new checkpoint is published once it is durable.
+    pub(crate) fn newest(&self) -> watch::Receiver<Arc<Checkpoint>> {
+        self.newest.subscribe()
+    }
+
+    /// Writes until `close` is signalled and the queue is drained, or all senders are gone.
+    pub(crate) async fn run(mut self, mut queue: mpsc::Receiver<Pending>, mut close: oneshot::Receiver<()>) -> Stopped {
+        let mut batch = Vec::with_capacity(self.batch_size_max);
+        let mut closing = false;
+        let mut previous = 1;
+        loop {
+            let taken = tokio::select! {
+                biased;
+                _ = &mut close, if !closing => {
+                    closing = true;
+                    queue.close();
+                    continue;
+                }
+                taken = queue.recv_many(&mut batch, self.batch_size_max) => taken,
+            };
+            if taken == 0 {
+                break;
+            }
+            self.linger(&mut queue, &mut batch, previous).await;
+            previous = batch.len();
+            self.commit(&mut batch).await;
+        }
+        Stopped { connection: self.state.map(|state| state.connection), lock: self.lock }
+    }
+
+    /// Callers that were answered together come back together, a little apart. Waiting for as many as the last batch
+    /// had spares them a commit each; a lone caller never waits.
+    async fn linger(&self, queue: &mut mpsc::Receiver<Pending>, batch: &mut Vec<Pending>, previous: usize) {
+        let wanted = previous.min(self.batch_size_max);
+        let started = Instant::now();
+        while batch.len() < wanted && started.elapsed() < LINGER {
+            tokio::task::yield_now().await;
+            while batch.len() < self.batch_size_max
+                && let Ok(pending) = queue.try_recv()
+            {
+                batch.push(pending);
+            }
+        }
+    }
+
+    async fn commit(&mut self, pending: &mut Vec<Pending>) {
+        match self.write(pending).await {
+            Ok(appended) => {
+                for (pending, appended) in pending.drain(..).zip(appended) {
+                    // A caller that has gone away leaves its entry in the log.
+                    let _ = pending.reply.send(Ok(appended));
+                }
+            }
+            Err(error) => {
+                let error = AppendError::Store(Arc::new(error));
+                for pending in pending.drain(..) {
+                    let _ = pending.reply.send(Err(error.clone()));
+                }
+                self.recover().await;
+            }
+        }
+    }
+
+    async fn write(&mut self, pending: &[Pending]) -> Result<Vec<Appended>, AuditError> {
+        self.ensure_state().await?;
+        let dropped_head = self.dropped_head();
+        let Some(state) = &mut self.state else { return Err(AuditError::Damaged(Damage::CheckpointMissing)) };
+
+        let mut frontier = state.frontier.clone();
+        let mut batch = Batch { first_index: frontier.size(), dropped_head, ..Batch::default() };
+        let mut appended = Vec::with_capacity(pending.len());
+        for Pending { entry, .. } in pending {
+            let leaf_hash = tree::leaf_hash(entry);
+            appended.push(Appended { log_index: frontier.size(), leaf_hash });
+            frontier.push(leaf_hash, &mut batch.hashes);
+            batch.lengths.push(entry.len());
+            batch.entries.extend_from_slice(entry);
+        }
+        let checkpoint = Checkpoint::sign(frontier.size(), frontier.root(), &self.key)?;
+        batch.tree_size = checkpoint.tree_size;
+        batch.note = checkpoint.note.clone();
+
+        store::append(&mut state.connection, batch).await?;
+        state.frontier = frontier;
+        if dropped_head.is_none() {
+            self.last_kept = Some(Instant::now());
+        }
+        self.newest.send_replace(Arc::new(checkpoint));
+        Ok(appended)
+    }
+
+    /// The newest checkpoint so far, if it follows the last kept one too closely to be kept itself.
+    fn dropped_head(&self) -> Option<u64> {
+        let newest = self.newest.borrow().tree_size;
+        let recent = self.last_kept.is_some_and(|at| at.elapsed() < CHECKPOINT_INTERVAL);
+        (newest > 0 && recent).then_some(newest)
+    }
+
+    /// After a failure the store alone knows what holds: whether the transaction happened is read back, not assumed.
+    async fn recover(&mut self) {
+        let Some(mut state) = self.state.take() else { return };
+        store::roll_back(&mut state.connection).await;
+        match read_head(&mut state.connection, &self.key).await {
+            Ok((frontier, checkpoint)) => self.adopt(State { connection: state.connection, frontier }, checkpoint),
+            Err(error) => tracing::error!(error = %error, "audit log unreadable after a failed write"),
+        }
+    }
+
+    async fn ensure_state(&mut self) -> Result<(), AuditError> {
+        if self.state.is_none() {
+            let mut connection = store::open_writer(&self.path, self.key.verifier().name()).await?;
+            let (frontier, checkpoint) = read_head(&mut connection, &self.key).await?;
+            self.adopt(State { connection, frontier }, checkpoint);
+        }
+        Ok(())
+    }
+
+    fn adopt(&mut self, state: State, checkpoint: Checkpoint) {
+        self.state = Some(state);
+        if checkpoint.tree_size != self.newest.borrow().tree_size {
+            self.newest.send_replace(Arc::new(checkpoint));
+        }
+    }
+}
+
+/// The newest checkpoint and the frontier it stands for, checked against each other and the ends of the tables.
+async fn read_head(connection: &mut SqliteConnection, key: &SigningKey) -> Result<(Frontier, Checkpoint), AuditError> {
+    let damaged = AuditError::Damaged;
+    let (tree_size, note) = store::newest_head(connection).await?.ok_or(damaged(Damage::CheckpointMissing))?;
+    let checkpoint = Checkpoint::open(&note, key.verifier()).map_err(|reason| match reason {
+        NoteError::NotSigned { .. } => AuditError::Note(reason),
+        reason => damaged(Damage::CheckpointInvalid { tree_size, reason }),
+    })?;
+    if checkpoint.tree_size != tree_size {
+        return Err(damaged(Damage::CheckpointSize { tree_size, found: checkpoint.tree_size }));
+    }
+    store::check_ends(connection, tree_size).await?;
+    let subtrees = store::subtree_hashes(&mut *connection, &tree::complete_subtrees(0..tree_size)).await?;
+    let frontier = Frontier::new(tree_size, subtrees).ok_or(damaged(Damage::RootChanged { tree_size }))?;
+    if frontier.root() != checkpoint.root_hash {
+        return Err(damaged(Damage::RootChanged { tree_size }));
+    }
+    Ok((frontier, checkpoint))
+}
+
+/// Two writers would fork the tree; the lock ends with the process, however that ends.
+fn lock(path: &Path) -> Result<File, AuditError> {
+    let mut lock_path = path.as_os_str().to_owned();
+    lock_path.push(".lock");
+    let failed = |source| AuditError::File { path: PathBuf::from(&lock_path).display().to_string(), source };
+    let file = File::options().create(true).truncate(false).write(true).open(&lock_path).map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(AuditError::InUse { path: path.display().to_string() }),
+        Err(TryLockError::Error(source)) => Err(failed(source)),
+    }
+}

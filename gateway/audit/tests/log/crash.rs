@@ -1,0 +1,88 @@
+//! The process killed at random moments under load: what it acknowledged is there, and the log goes on by itself.
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use audit::{AuditLog, Options, SigningKey};
+use prost::Message;
+
+use crate::{Place, entry};
+
+const PATH: &str = "LIENTHONG_TEST_CRASH_PATH";
+const KEY: &str = "LIENTHONG_TEST_CRASH_KEY";
+const KILLS: usize = 5;
+
+/// Run by the test below as its own process: appends with 32 callers and prints `index number` once acknowledged.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "the child process of killed_at_any_moment"]
+async fn append_until_killed() {
+    let (Ok(path), Ok(key)) = (std::env::var(PATH), std::env::var(KEY)) else { return };
+    let log =
+        Arc::new(AuditLog::open(path.as_ref(), SigningKey::parse(&key).unwrap(), Options::default()).await.unwrap());
+    let start = log.checkpoint().tree_size;
+    let callers = (0..32u64).map(|caller| {
+        let log = log.clone();
+        tokio::spawn(async move {
+            for turn in 0.. {
+                let number = start * 1000 + turn * 32 + caller;
+                let appended = log.append(entry(number)).await.unwrap();
+                // One write of a short line: whole or not at all.
+                std::io::stdout().write_all(format!("ack {} {number}\n", appended.log_index).as_bytes()).unwrap();
+            }
+        })
+    });
+    futures::future::join_all(callers).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_at_any_moment() {
+    let place = Place::new();
+    let mut acknowledged = Vec::new();
+    for kill in 0..KILLS {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "crash::append_until_killed", "--ignored", "--nocapture"])
+            .env(PATH, place.path())
+            .env(KEY, place.key().to_text().as_str())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let output = BufReader::new(child.stdout.take().unwrap());
+        let reader = std::thread::spawn(move || -> Vec<(u64, u64)> {
+            let lines = output.split(b'\n').map_while(Result::ok);
+            lines.filter_map(|line| acknowledgement(std::str::from_utf8(&line).ok()?)).collect()
+        });
+        let moment = Duration::from_micros(300_000 + u64::from(uuid_like(kill)) % 400_000);
+        tokio::time::sleep(moment).await;
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let seen = reader.join().unwrap();
+        assert!(!seen.is_empty(), "nothing was appended before kill {kill}");
+        acknowledged.extend(seen);
+
+        let before = place.verify().await.unwrap();
+        let log = place.open().await;
+        assert_eq!(log.checkpoint().tree_size, before.tree_size);
+        for (index, number) in &acknowledged {
+            assert_eq!(log.entry(*index).await.unwrap().entry_bytes, entry(*number).encode_to_vec(), "index {index}");
+        }
+        log.append(entry(1)).await.unwrap();
+        log.close().await;
+        assert_eq!(place.verify().await.unwrap().tree_size, before.tree_size + 1);
+    }
+    println!("{KILLS} kills, {} entries acknowledged, none lost", acknowledged.len());
+}
+
+fn acknowledgement(line: &str) -> Option<(u64, u64)> {
+    // The test harness prints its own text before the first line.
+    let (_, rest) = line.split_once("ack ")?;
+    let (index, number) = rest.split_once(' ')?;
+    Some((index.parse().ok()?, number.parse().ok()?))
+}
+
+/// A different moment each run.
+fn uuid_like(salt: usize) -> u32 {
+    use std::hash::{BuildHasher, RandomState};
+    RandomState::new().hash_one(salt) as u32
+}

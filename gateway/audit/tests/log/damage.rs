@@ -1,0 +1,224 @@
+//! Whatever is changed in a stored log is found, and named where it is.
+
+use audit::Damage;
+use audit::verify::VerifyError;
+use sqlx::{ConnectOptions, Connection, SqliteConnection};
+
+use crate::{Place, fill};
+
+async fn filled(count: u64) -> Place {
+    let place = Place::new();
+    let log = place.open().await;
+    for start in (0..count).step_by(7) {
+        fill(&log, start..count.min(start + 7)).await;
+    }
+    log.close().await;
+    place.verify().await.unwrap();
+    place
+}
+
+async fn connect(place: &Place) -> SqliteConnection {
+    sqlx::sqlite::SqliteConnectOptions::new().filename(place.path()).connect().await.unwrap()
+}
+
+/// Flips bits of stored values: at least one in every value, thousands in all.
+#[tokio::test]
+async fn every_flipped_bit_is_found() {
+    let place = filled(23).await;
+    let mut connection = connect(&place).await;
+    let mut flips = 0;
+    for (table, key, value) in
+        [("entries", "log_index", "entry"), ("hashes", "position", "hash"), ("heads", "tree_size", "note")]
+    {
+        let select = format!("SELECT {key}, CAST({value} AS BLOB) FROM {table}");
+        let rows: Vec<(i64, Vec<u8>)> =
+            sqlx::query_as(sqlx::AssertSqlSafe(select)).fetch_all(&mut connection).await.unwrap();
+        let cast = if table == "heads" { "CAST(? AS TEXT)" } else { "?" };
+        let update = format!("UPDATE {table} SET {value} = {cast} WHERE {key} = ?");
+        for (row, bytes) in rows {
+            let step = (bytes.len() / 30).max(1);
+            for at in (row as usize % step..bytes.len()).step_by(step) {
+                let mut changed = bytes.clone();
+                changed[at] ^= 1 << ((at + row as usize) % 8);
+                for (bytes, whole) in [(&changed, false), (&bytes, true)] {
+                    sqlx::query(sqlx::AssertSqlSafe(update.as_str()))
+                        .bind(bytes.as_slice())
+                        .bind(row)
+                        .execute(&mut connection)
+                        .await
+                        .unwrap();
+                    let verified = place.verify().await;
+                    assert_eq!(verified.is_ok(), whole, "{table} {row} byte {at}: {verified:?}");
+                    if !whole {
+                        named(table, row as u64, verified.unwrap_err());
+                    }
+                }
+                flips += 1;
+            }
+        }
+    }
+    println!("{flips} flipped bits, all found");
+    assert!(flips > 2000, "{flips} flips are few");
+}
+
+/// The error names the row that was changed.
+fn named(table: &str, row: u64, error: VerifyError) {
+    let ok = match (&error, table) {
+        (VerifyError::Damaged(Damage::EntryChanged { log_index }), "entries") => *log_index == row,
+        // A leaf's hash and its entry contradict each other; which one was changed cannot be told.
+        (VerifyError::Damaged(Damage::EntryChanged { log_index }), "hashes") => {
+            audit::tree::position(0, *log_index) == row
+        }
+        (VerifyError::Damaged(Damage::HashChanged { position, .. }), "hashes") => *position == row,
+        (VerifyError::Damaged(Damage::CheckpointInvalid { tree_size, .. }), "heads") => *tree_size == row,
+        // A flip can leave the note no text at all.
+        (VerifyError::Unreadable(_), "heads") => true,
+        _ => false,
+    };
+    assert!(ok, "{table} {row}: {error}");
+}
+
+#[tokio::test]
+async fn removed_added_swapped_and_renamed_rows_are_found_and_named() {
+    let damaged = [
+        ("DELETE FROM entries WHERE log_index = 5", Damage::EntryMissing { log_index: 5 }),
+        ("DELETE FROM entries WHERE log_index = 19", Damage::EntryMissing { log_index: 19 }),
+        ("INSERT INTO entries VALUES (20, x'0801')", Damage::EntryUnexpected { log_index: 20 }),
+        ("INSERT INTO entries VALUES (-1, x'0801')", Damage::EntryUnexpected { log_index: u64::MAX }),
+        (
+            "UPDATE entries SET log_index = -9 WHERE log_index = 3; UPDATE entries SET log_index = 3 WHERE log_index = 4;
+             UPDATE entries SET log_index = 4 WHERE log_index = -9",
+            Damage::EntryChanged { log_index: 3 },
+        ),
+        ("UPDATE entries SET entry = substr(entry, 1, length(entry) - 1) WHERE log_index = 7", Damage::EntryChanged { log_index: 7 }),
+        ("UPDATE entries SET entry = x'' WHERE log_index = 7", Damage::EntryChanged { log_index: 7 }),
+        ("DELETE FROM hashes WHERE position = 2", Damage::HashMissing { level: 1, index: 0, position: 2 }),
+        ("INSERT INTO hashes VALUES (38, zeroblob(32))", Damage::HashUnexpected { position: 38 }),
+        ("UPDATE hashes SET hash = zeroblob(31) WHERE position = 6", Damage::HashChanged { level: 2, index: 0, position: 6 }),
+        ("DELETE FROM heads", Damage::CheckpointMissing),
+        ("UPDATE heads SET tree_size = 19 WHERE tree_size = 20", Damage::CheckpointSize { tree_size: 19, found: 20 }),
+        ("UPDATE heads SET tree_size = -4 WHERE tree_size = 0", Damage::CheckpointUnexpected),
+        (
+            "UPDATE heads SET note = (SELECT note FROM heads WHERE tree_size = 0) WHERE tree_size = 20",
+            Damage::CheckpointSize { tree_size: 20, found: 0 },
+        ),
+    ];
+    // 20 entries have 2 * 20 - 2 = 38 hashes.
+    let place = filled(20).await;
+    let whole = std::fs::read(place.path()).unwrap();
+    for (sql, expected) in damaged {
+        std::fs::write(place.path(), &whole).unwrap();
+        place.verify().await.unwrap();
+        place.tamper(sql).await;
+        match place.verify().await {
+            Err(VerifyError::Damaged(damage)) => assert_eq!(damage, expected, "{sql}"),
+            other => panic!("{sql}: {other:?}"),
+        }
+    }
+}
+
+/// A log rewritten from the start and signed by another key, or by the right key over other entries.
+#[tokio::test]
+async fn another_log_in_its_place_does_not_verify() {
+    let (place, other) = (filled(20).await, filled(20).await);
+    let verified = audit::verify::verify_store(&place.path(), &other.verifier(), &[], |_| {}).await;
+    let expected = VerifyError::Damaged(Damage::CheckpointInvalid {
+        tree_size: 0,
+        reason: audit::NoteError::NotSigned { key: crate::ORIGIN.to_owned() },
+    });
+    assert_eq!(verified.unwrap_err().to_string(), expected.to_string());
+
+    // The whole tree recomputed over a changed entry, but the checkpoint kept: the forger lacks the key.
+    let forged = Place { key: place.key.clone(), ..Place::new() };
+    let log = forged.open().await;
+    fill(&log, 1..21).await;
+    log.close().await;
+    let mut connection = connect(&place).await;
+    let note: String =
+        sqlx::query_scalar("SELECT note FROM heads WHERE tree_size = 20").fetch_one(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+    forged.tamper(&format!("UPDATE heads SET note = '{note}' WHERE tree_size = 20")).await;
+    forged.tamper("DELETE FROM heads WHERE tree_size NOT IN (0, 20)").await;
+    let verified = forged.verify().await;
+    assert!(matches!(verified, Err(VerifyError::Damaged(Damage::RootChanged { tree_size: 20 }))), "{verified:?}");
+}
+
+/// Bytes of the file itself: either the change is found, or every entry and checkpoint is still what it was.
+#[tokio::test]
+async fn a_flipped_byte_of_the_file_is_found_or_changes_nothing() {
+    let place = filled(40).await;
+    let good = place.verify().await.unwrap();
+    let whole = std::fs::read(place.path()).unwrap();
+    let (mut found, mut harmless) = (0, 0);
+    for at in (0..whole.len()).step_by(whole.len() / 1500) {
+        let mut changed = whole.clone();
+        changed[at] ^= 1 << (at % 8);
+        std::fs::write(place.path(), &changed).unwrap();
+        match place.verify().await {
+            Err(_) => found += 1,
+            // The root commits to every entry, so the same report is the same log.
+            Ok(report) if report == good => harmless += 1,
+            Ok(report) => panic!("byte {at}: {report:?}"),
+        }
+    }
+    println!("{found} flipped bytes of the file found, {harmless} lay in unused space");
+    assert!(found > 400, "{found} found, {harmless} harmless");
+}
+
+#[tokio::test]
+async fn a_log_cut_back_or_rewritten_contradicts_the_checkpoints_kept() {
+    let place = Place::new();
+    let mut kept = vec![];
+    let mut earlier = vec![];
+    for round in 0..3 {
+        let log = place.open().await;
+        fill(&log, round * 11..(round + 1) * 11).await;
+        kept.push((*log.checkpoint()).clone());
+        log.close().await;
+        earlier.push(std::fs::read(place.path()).unwrap());
+    }
+    let verify = async |kept: &[audit::Checkpoint]| {
+        audit::verify::verify_store(&place.path(), &place.verifier(), kept, |_| {}).await
+    };
+    kept.reverse();
+    assert_eq!(verify(&kept).await.unwrap().tree_size, 33);
+
+    std::fs::write(place.path(), &earlier[1]).unwrap();
+    assert!(place.verify().await.is_ok(), "an earlier state is whole in itself");
+    assert_eq!(verify(&kept[1..]).await.unwrap().tree_size, 22);
+    let shrunk = verify(&kept).await;
+    assert!(matches!(shrunk, Err(VerifyError::Damaged(Damage::Shrunk { tree_size: 22, kept: 33 }))), "{shrunk:?}");
+
+    // The holder of the key starts over with other entries.
+    std::fs::remove_file(place.path()).unwrap();
+    let log = place.open().await;
+    fill(&log, 1..41).await;
+    log.close().await;
+    assert!(place.verify().await.is_ok());
+    let rewritten = verify(&kept).await;
+    assert!(matches!(rewritten, Err(VerifyError::Damaged(Damage::Rewritten { tree_size: 11 }))), "{rewritten:?}");
+}
+
+#[tokio::test]
+async fn progress_is_reported_and_memory_is_not_the_log() {
+    let place = filled(700).await;
+    let mut seen = Vec::new();
+    let report = audit::verify::verify_store(&place.path(), &place.verifier(), &[], |progress| seen.push(progress))
+        .await
+        .unwrap();
+    assert_eq!(seen.iter().map(|progress| progress.verified).collect::<Vec<_>>(), [256, 512, 700]);
+    assert!(seen.iter().all(|progress| progress.tree_size == 700));
+    assert_eq!(report.tree_size, 700);
+}
+
+#[tokio::test]
+async fn a_log_that_is_being_written_verifies_as_it_stands() {
+    let place = Place::new();
+    let log = place.open().await;
+    fill(&log, 0..50).await;
+    assert_eq!(place.verify().await.unwrap().tree_size, 50);
+    let (filled, verified) = tokio::join!(fill(&log, 50..500), place.verify());
+    let () = filled;
+    assert!((50..=500).contains(&verified.unwrap().tree_size));
+    log.close().await;
+}
