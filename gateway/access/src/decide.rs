@@ -1,11 +1,11 @@
 //! Decisions: each record type is decided whole, once for all calls in the same circumstances.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use cedar_policy::Context;
 use chrono::{DateTime, Utc};
 use moka::sync::Cache;
-use proto::{FieldSet, RecordType};
+use proto::{FieldSet, RecordType, options::v1::Sensitivity};
 
 use crate::{
     AccessRequest, AccessSet, Action, Assurance, Caller, Disclosure, LogPermit, Officer, Permit, Reason, Refusal,
@@ -25,6 +25,12 @@ pub(crate) struct Decisions(Cache<Question, Arc<Decided>>);
 impl Decisions {
     pub(crate) fn new() -> Self {
         Self(Cache::new(CACHED_DECISIONS_MAX))
+    }
+
+    /// Forgets all, to measure what a decision costs.
+    #[cfg(test)]
+    pub(crate) fn clear(&self) {
+        self.0.invalidate_all();
     }
 }
 
@@ -171,8 +177,14 @@ impl AccessSet {
             .collect();
         let bare = self.context(question, None, now);
         let mut decided = Decided { from, until, outcomes: Vec::new() };
-        for field in 0..record_type.fields.len() {
-            decided.add(field, self.outcome(question, field, &contexts, &bare));
+        // Policies cannot tell apart the fields of one group and class that the same agreements grant: see `policy`.
+        let mut alike: HashMap<(&str, Sensitivity, Vec<usize>), Outcome> = HashMap::new();
+        for (index, field) in record_type.fields.iter().enumerate() {
+            let granting = (0..contexts.len()).filter(|&position| contexts[position].1.contains(index)).collect();
+            let outcome = alike
+                .entry((&field.group, field.sensitivity, granting))
+                .or_insert_with(|| self.outcome(question, index, &contexts, &bare));
+            decided.add(index, outcome);
         }
         decided
     }
@@ -276,13 +288,13 @@ impl AccessSet {
 }
 
 impl Decided {
-    fn add(&mut self, field: usize, outcome: Outcome) {
-        match self.outcomes.iter_mut().find(|(known, _)| *known == outcome) {
+    fn add(&mut self, field: usize, outcome: &Outcome) {
+        match self.outcomes.iter_mut().find(|(known, _)| known == outcome) {
             Some((_, fields)) => fields.insert(field),
             None => {
                 let mut fields = FieldSet::default();
                 fields.insert(field);
-                self.outcomes.push((outcome, fields));
+                self.outcomes.push((outcome.clone(), fields));
             }
         }
     }

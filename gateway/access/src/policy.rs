@@ -1,4 +1,7 @@
 //! Cedar's side: the policies as read from their files, checked strictly, and the entities they speak about, built once.
+//!
+//! Policies know a field by its record type, group and class alone. What they say of one field therefore holds for all
+//! that are alike in these and are granted by the same agreements, and is asked once.
 
 use std::sync::Arc;
 

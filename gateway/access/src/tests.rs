@@ -11,7 +11,13 @@ use crate::{
     Permit, Problem, Refusal, SourceFile,
 };
 
+mod files;
+mod guardrails;
 mod matrix;
+mod oracle;
+mod release;
+mod speed;
+mod time;
 
 static SCHEMA: LazyLock<Arc<Schema>> = LazyLock::new(|| Arc::new(Schema::builtin().unwrap()));
 
@@ -40,7 +46,7 @@ fn officer(assurance: Assurance) -> Officer {
 }
 
 /// A request that meets every guardrail unless a test changes it.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 struct Ask {
     caller: Caller,
     officer: Option<Officer>,

@@ -135,7 +135,6 @@ impl Built {
                     ("sector", word("Sector", &record_type.sector)?),
                     ("group", word("FieldGroup", &field.group)?),
                     ("sensitivity", word("Sensitivity", schema::sensitivity(field.sensitivity))?),
-                    ("path", text(&field.path)),
                 ];
                 self.add(name.clone(), attributes, Vec::new())?;
             }

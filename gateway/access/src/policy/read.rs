@@ -55,6 +55,11 @@ impl Policies {
         let annotation = |name: &str| policy.annotation(name).filter(|text| !text.trim().is_empty());
         let id = annotation("id").ok_or("a policy has no @id")?;
         let policy_id = PolicyId::new(id);
+        if policy.entity_literals().iter().any(|literal| literal.type_name().basename() == "Field") {
+            return Err(format!(
+                "policy \"{id}\" names a single field; policies speak of record types, groups and classes"
+            ));
+        }
         if policy.effect() == Effect::Forbid {
             let required = |name: &str| {
                 annotation(name).map(str::to_owned).ok_or_else(|| format!("guardrail \"{id}\" has no @{name}"))

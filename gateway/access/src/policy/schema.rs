@@ -18,7 +18,7 @@ const FIXED: &str = r#"
 entity Agency in [Agency] { kind: AgencyKind };
 entity System in [Agency] { name: String, agency_kind: AgencyKind, reads_log: Bool };
 entity Purpose { dossier_required: Bool };
-entity Field { record_type: RecordType, sector: Sector, group: FieldGroup, sensitivity: Sensitivity, path: String };
+entity Field { record_type: RecordType, sector: Sector, group: FieldGroup, sensitivity: Sensitivity };
 entity Agreement {
   consumer: Agency, systems: Set<String>, actions: Set<String>, opens_log: Bool, purposes: Set<Purpose>,
   fields: Set<Field>, officer_assurance: Assurance, valid_from: Long, valid_until: Long,

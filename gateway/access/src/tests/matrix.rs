@@ -34,6 +34,34 @@ fn compact(record_type: &RecordType, fields: &FieldSet) -> String {
     parts.collect::<Vec<_>>().join(", ")
 }
 
+/// One line for each group of actions that release the same fields.
+fn write_record_type(
+    text: &mut String,
+    set: &AccessSet,
+    agency: &str,
+    system: &str,
+    purpose: &str,
+    record_type: &Arc<RecordType>,
+) {
+    let mut lines: Vec<(&str, FieldSet, Vec<&str>)> = Vec::new();
+    for action in Action::ALL {
+        let ask = Ask { action, ..Ask::new(agency, system, purpose, vec![whole(record_type)]) };
+        let any = released(set, &ask, Assurance::Asserted);
+        let beyond = released(set, &ask, Assurance::Proven).difference(&any);
+        for (who, fields) in [("any officer", any), ("proven officer", beyond)] {
+            match lines.iter_mut().find(|(known, same, _)| *known == who && *same == fields) {
+                Some((_, _, actions)) => actions.push(action.as_str()),
+                None => lines.push((who, fields, vec![action.as_str()])),
+            }
+        }
+    }
+    for (who, fields, actions) in lines.into_iter().filter(|(_, fields, _)| !fields.is_empty()) {
+        let of = format!("{}/{}", fields.len(), record_type.fields.len());
+        writeln!(text, "  {purpose} {} {} {who} {of}", actions.join("+"), record_type.name).unwrap();
+        writeln!(text, "      {}", compact(record_type, &fields)).unwrap();
+    }
+}
+
 fn matrix(set: &AccessSet) -> String {
     let mut text = HEADER.to_owned();
     let mut systems: BTreeMap<(String, String), bool> = BTreeMap::new();
@@ -51,20 +79,8 @@ fn matrix(set: &AccessSet) -> String {
             writeln!(text, "  reads the log").unwrap();
         }
         for purpose in set.purposes() {
-            for action in Action::ALL {
-                for record_type in SCHEMA.record_types() {
-                    let ask = Ask { action, ..Ask::new(&agency, &system, &purpose.code, vec![whole(record_type)]) };
-                    let any = released(set, &ask, Assurance::Asserted);
-                    let beyond = released(set, &ask, Assurance::Proven).difference(&any);
-                    for (who, fields) in [("any officer", any), ("proven officer", beyond)] {
-                        if !fields.is_empty() {
-                            let of = format!("{}/{}", fields.len(), record_type.fields.len());
-                            let (purpose, action) = (&purpose.code, action.as_str());
-                            writeln!(text, "  {purpose} {action} {} {who} {of}", record_type.name).unwrap();
-                            writeln!(text, "      {}", compact(record_type, &fields)).unwrap();
-                        }
-                    }
-                }
+            for record_type in SCHEMA.record_types() {
+                write_record_type(&mut text, set, &agency, &system, &purpose.code, record_type);
             }
         }
     }
