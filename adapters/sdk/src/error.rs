@@ -47,6 +47,9 @@ pub enum SourceError {
         /// The engine's own error code, or `-`.
         code: String,
     },
+    /// The address of the database cannot be used.
+    #[error("the address of the database cannot be used: {0}")]
+    Address(&'static str),
     /// A rule of the adapter itself was broken.
     #[error("internal error of the adapter: {0}")]
     Internal(&'static str),
@@ -64,6 +67,7 @@ impl SourceError {
             Self::UnknownRecordType { .. } => "SOURCE_UNKNOWN_RECORD_TYPE",
             Self::UnsupportedKey { .. } => "SOURCE_UNSUPPORTED_KEY",
             Self::Database { .. } => "SOURCE_DATABASE_ERROR",
+            Self::Address(_) => "SOURCE_ADDRESS",
             Self::Internal(_) => "ADAPTER_INTERNAL",
         }
     }

@@ -7,11 +7,28 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod adapter;
+mod catalogue;
+mod cell;
+mod convert;
+mod database;
 mod error;
+mod functions;
+mod mapping;
 mod options;
+mod plan;
+mod problem;
+mod query;
+mod record;
+mod source;
+mod value;
 
 pub use adapter::{
     Adapter, Engine, FetchRequest, Fetched, FetchedRecord, FieldMark, Grade, Key, RecordDescription, SourceDescription,
 };
 pub use error::SourceError;
+pub use functions::{Check, CheckedValues, Derive, Functions, Inputs};
+pub use mapping::Mapping;
 pub use options::{PoolOptions, SecretUrl};
+pub use problem::{MappingError, Problem};
+pub use source::{OpenError, SqlSource};
+pub use value::{Address, IdentityDocument, Value, ValueType};

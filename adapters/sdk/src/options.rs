@@ -30,12 +30,14 @@ pub struct PoolOptions {
     pub connections_max: u32,
     /// How long a connection may lie idle before it is closed.
     pub idle_timeout: Duration,
-    /// Rows of one table that may answer one key; more is an error, never cut off.
+    /// Rows of the record's table that may answer one key; more is an error, never cut off.
     pub rows_max: usize,
+    /// Rows of one child table that may belong to these rows; more is an error, never cut off.
+    pub child_rows_max: usize,
 }
 
 impl Default for PoolOptions {
     fn default() -> Self {
-        Self { connections_max: 16, idle_timeout: Duration::from_secs(300), rows_max: 200 }
+        Self { connections_max: 16, idle_timeout: Duration::from_secs(300), rows_max: 200, child_rows_max: 5_000 }
     }
 }

@@ -1,0 +1,195 @@
+//! The live database's own word on tables, columns, types and indexes, and whether a mapping fits it.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use crate::{
+    Engine,
+    cell::Cell,
+    database::{Bind, Database, Failure, Row},
+    plan::RecordPlan,
+};
+
+mod fit;
+
+pub(crate) use fit::{fit, unindexed};
+
+/// What a column can hold, as far as binding and conversion care.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum ColumnType {
+    Text,
+    /// Text padded to a width.
+    Padded(Option<usize>),
+    Int,
+    /// Exact or binary fractions.
+    Number,
+    Bool,
+    Date,
+    Bytes,
+    Uuid,
+    /// A type of the database's own with text values.
+    Enumeration,
+    /// No converter reads it.
+    Unsupported(String),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Column {
+    pub(crate) name: String,
+    pub(crate) kind: ColumnType,
+    /// Whether some index begins with it.
+    pub(crate) indexed: bool,
+}
+
+/// The tables a mapping reads, by their name in the mapping. A table without columns is not there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Catalogue {
+    engine: Engine,
+    tables: BTreeMap<String, Vec<Column>>,
+}
+
+impl Catalogue {
+    /// Asks the database about the tables of these records.
+    pub(crate) async fn load(database: &Database, records: &[RecordPlan]) -> Result<Self, Failure> {
+        let mut tables = BTreeMap::new();
+        for name in records.iter().flat_map(table_names) {
+            if !tables.contains_key(name) {
+                tables.insert(name.to_owned(), columns(database, name).await?);
+            }
+        }
+        Ok(Self { engine: database.engine(), tables })
+    }
+
+    #[cfg(test)]
+    pub(crate) fn of(engine: Engine, tables: BTreeMap<String, Vec<Column>>) -> Self {
+        Self { engine, tables }
+    }
+
+    pub(crate) fn engine(&self) -> Engine {
+        self.engine
+    }
+
+    /// The columns of a table; nothing when there is no such table.
+    pub(crate) fn table(&self, name: &str) -> Option<&[Column]> {
+        self.tables.get(name).map(Vec::as_slice).filter(|columns| !columns.is_empty())
+    }
+
+    pub(crate) fn column(&self, table: &str, name: &str) -> Option<&Column> {
+        self.table(table)?.iter().find(|column| match self.engine {
+            Engine::Postgres => column.name == name,
+            Engine::MySql | Engine::Sqlite => column.name.eq_ignore_ascii_case(name),
+        })
+    }
+}
+
+fn table_names(record: &RecordPlan) -> impl Iterator<Item = &str> {
+    let lookups = record.lookup.iter().filter_map(|lookup| lookup.through.as_ref());
+    let children = record.children.iter().map(|child| &child.from);
+    let exists = record.fields.iter().filter_map(|field| field.exists());
+    std::iter::once(record.from.name.value.as_str())
+        .chain(lookups.chain(children).chain(exists).map(|through| through.table.name.value.as_str()))
+}
+
+/// Schema, if named, and table.
+pub(crate) fn split(table: &str) -> (Option<&str>, &str) {
+    match table.split_once('.') {
+        Some((schema, name)) => (Some(schema), name),
+        None => (None, table),
+    }
+}
+
+const POSTGRES: &str = "\
+SELECT a.attname::text, COALESCE(b.typname, t.typname)::text, COALESCE(b.typtype, t.typtype)::text, \
+CASE WHEN a.atttypmod > 4 THEN a.atttypmod - 4 END, \
+EXISTS (SELECT 1 FROM pg_index i WHERE i.indrelid = a.attrelid AND i.indkey[0] = a.attnum) \
+FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid \
+LEFT JOIN pg_type b ON t.typtype = 'd' AND b.oid = t.typbasetype \
+WHERE a.attrelid = to_regclass($1) AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum";
+
+const MYSQL: &str = "\
+SELECT CAST(c.COLUMN_NAME AS CHAR), CAST(c.DATA_TYPE AS CHAR), '', CAST(c.CHARACTER_MAXIMUM_LENGTH AS SIGNED), \
+EXISTS (SELECT 1 FROM information_schema.STATISTICS s WHERE s.TABLE_SCHEMA = c.TABLE_SCHEMA \
+AND s.TABLE_NAME = c.TABLE_NAME AND s.COLUMN_NAME = c.COLUMN_NAME AND s.SEQ_IN_INDEX = 1) \
+FROM information_schema.COLUMNS c WHERE c.TABLE_SCHEMA = COALESCE(?, DATABASE()) AND c.TABLE_NAME = ? \
+ORDER BY c.ORDINAL_POSITION";
+
+const SQLITE: &str = "\
+SELECT c.name, c.type, '', NULL, c.pk = 1 OR EXISTS (SELECT 1 FROM pragma_index_list(?2, ?1) l \
+JOIN pragma_index_info(l.name, ?1) i WHERE i.seqno = 0 AND i.name = c.name) \
+FROM pragma_table_info(?2, ?1) c";
+
+async fn columns(database: &Database, table: &str) -> Result<Vec<Column>, Failure> {
+    let (schema, name) = split(table);
+    let (sql, binds) = match database.engine() {
+        Engine::Postgres => (POSTGRES, vec![Bind::Text(Some(crate::query::quoted(Engine::Postgres, table)))]),
+        Engine::MySql => (MYSQL, vec![Bind::Text(schema.map(str::to_owned)), Bind::Text(Some(name.to_owned()))]),
+        Engine::Sqlite => {
+            let schema = schema.unwrap_or("main").to_owned();
+            (SQLITE, vec![Bind::Text(Some(schema)), Bind::Text(Some(name.to_owned()))])
+        }
+    };
+    let rows = database.rows(&Arc::from(sql), &binds).await?;
+    Ok(rows.iter().map(|row| column(database.engine(), row)).collect())
+}
+
+fn column(engine: Engine, row: &Row) -> Column {
+    let text = |index: usize| row.get(index).and_then(Cell::key).unwrap_or_default();
+    let (declared, class) = (text(1).to_ascii_lowercase(), text(2));
+    let width = text(3).parse().ok();
+    let kind = match engine {
+        Engine::Postgres => postgres_type(&declared, &class, width),
+        Engine::MySql => mysql_type(&declared, width),
+        Engine::Sqlite => sqlite_type(&declared),
+    };
+    Column { name: text(0), kind, indexed: matches!(row.get(4), Some(Cell::Int(1) | Cell::Bool(true))) }
+}
+
+fn postgres_type(name: &str, class: &str, width: Option<usize>) -> ColumnType {
+    match name {
+        "text" | "varchar" | "name" | "citext" | "json" | "jsonb" | "time" => ColumnType::Text,
+        "bpchar" => ColumnType::Padded(width),
+        "int2" | "int4" | "int8" => ColumnType::Int,
+        "numeric" | "float4" | "float8" => ColumnType::Number,
+        "bool" => ColumnType::Bool,
+        "date" | "timestamp" | "timestamptz" => ColumnType::Date,
+        "bytea" => ColumnType::Bytes,
+        "uuid" => ColumnType::Uuid,
+        _ if class == "e" => ColumnType::Enumeration,
+        other => ColumnType::Unsupported(other.to_owned()),
+    }
+}
+
+fn mysql_type(name: &str, width: Option<usize>) -> ColumnType {
+    match name {
+        "char" => ColumnType::Padded(width),
+        "tinyint" | "smallint" | "mediumint" | "int" | "bigint" | "year" | "bit" => ColumnType::Int,
+        "decimal" | "float" | "double" => ColumnType::Number,
+        "date" | "datetime" | "timestamp" => ColumnType::Date,
+        "binary" | "varbinary" | "tinyblob" | "blob" | "mediumblob" | "longblob" => ColumnType::Bytes,
+        "varchar" | "tinytext" | "text" | "mediumtext" | "longtext" | "enum" | "set" | "json" | "time" => {
+            ColumnType::Text
+        }
+        "uuid" => ColumnType::Text,
+        other => ColumnType::Unsupported(other.to_owned()),
+    }
+}
+
+/// By the declared type's affinity; dates and flags are by name, since SQLite has no types for them.
+fn sqlite_type(declared: &str) -> ColumnType {
+    let width = declared.split(['(', ')']).nth(1).and_then(|width| width.parse().ok());
+    let has = |part: &str| declared.contains(part);
+    if has("bool") {
+        ColumnType::Bool
+    } else if has("int") {
+        ColumnType::Int
+    } else if declared.starts_with("char") || declared.starts_with("nchar") {
+        ColumnType::Padded(width)
+    } else if has("char") || has("clob") || has("text") || declared.is_empty() {
+        ColumnType::Text
+    } else if has("blob") || has("binary") || has("bytea") {
+        ColumnType::Bytes
+    } else if has("date") || has("time") {
+        ColumnType::Date
+    } else {
+        ColumnType::Number
+    }
+}

@@ -1,0 +1,103 @@
+//! What a database holds in one column of one row, before anyone interprets it.
+
+use std::borrow::Cow;
+
+use chrono::{DateTime, FixedOffset, NaiveDateTime, NaiveTime, Utc};
+use normalize::{Converted, Defect, Encoding, Notes};
+use rust_decimal::Decimal;
+
+/// A cell. NULL and empty text mean the same to every reader.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Cell {
+    Null,
+    Text(String),
+    Bytes(Vec<u8>),
+    Int(i64),
+    Decimal(Decimal),
+    Bool(bool),
+    /// `yyyy-MM-dd`; MySQL may hold zeros for any part.
+    Date(String),
+    DateTime(NaiveDateTime),
+    Instant(DateTime<Utc>),
+}
+
+/// The text of a cell, decoded.
+#[derive(Debug)]
+pub(crate) struct CellText<'r> {
+    pub(crate) text: Cow<'r, str>,
+    pub(crate) native_date: bool,
+}
+
+impl Cell {
+    /// The text of the cell, nothing when it is empty. Padding of fixed-width columns is not content.
+    pub(crate) fn text(
+        &self,
+        encoding: Encoding,
+        time_zone: FixedOffset,
+    ) -> Result<Option<Converted<CellText<'_>>>, Defect> {
+        let converted = match self {
+            Self::Null => return Ok(None),
+            Self::Text(text) => normalize::decode_text(text.trim_end_matches(' '), encoding)?,
+            Self::Bytes(bytes) => normalize::decode(bytes.trim_ascii_end(), encoding)?,
+            Self::Int(number) => plain(number.to_string()),
+            Self::Decimal(number) => plain(number.normalize().to_string()),
+            Self::Bool(flag) => plain(if *flag { "1" } else { "0" }.to_owned()),
+            Self::Date(date) => return Ok(Some(native(date.as_str().into()))),
+            Self::DateTime(time) => return Ok(Some(native(day(*time)))),
+            Self::Instant(time) => return Ok(Some(native(day(time.with_timezone(&time_zone).naive_local())))),
+        };
+        let empty = converted.value.trim().is_empty();
+        Ok((!empty).then(|| converted.map(|text| CellText { text, native_date: false })))
+    }
+
+    /// The cell as the text that compares equal in joins: nothing when it is empty.
+    pub(crate) fn key(&self) -> Option<String> {
+        match self {
+            Self::Bytes(bytes) => String::from_utf8(bytes.clone()).ok(),
+            other => other
+                .text(Encoding::Utf8, FixedOffset::east_opt(0)?)
+                .ok()
+                .flatten()
+                .map(|text| text.value.text.into_owned()),
+        }
+    }
+
+    /// The cell as a point in time; times without zone are in the register's.
+    pub(crate) fn instant(&self, time_zone: FixedOffset) -> Option<DateTime<Utc>> {
+        let local = match self {
+            Self::Instant(time) => return Some(*time),
+            Self::DateTime(time) => *time,
+            Self::Date(text) => midnight(text)?,
+            Self::Text(text) => match DateTime::parse_from_rfc3339(text) {
+                Ok(time) => return Some(time.to_utc()),
+                Err(_) => local_time(text)?,
+            },
+            _ => return None,
+        };
+        local.and_local_timezone(time_zone).single().map(|time| time.to_utc())
+    }
+}
+
+fn plain(text: String) -> Converted<Cow<'static, str>> {
+    Converted::clean(Cow::Owned(text))
+}
+
+fn native(text: Cow<'_, str>) -> Converted<CellText<'_>> {
+    Converted { value: CellText { text, native_date: true }, notes: Notes::NONE }
+}
+
+fn day(time: NaiveDateTime) -> Cow<'static, str> {
+    time.format("%Y-%m-%d").to_string().into()
+}
+
+fn midnight(day: &str) -> Option<NaiveDateTime> {
+    day.parse::<chrono::NaiveDate>().ok().map(|day| day.and_time(NaiveTime::MIN))
+}
+
+/// `yyyy-MM-dd`, with a time after a space or T.
+fn local_time(text: &str) -> Option<NaiveDateTime> {
+    ["%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M"]
+        .iter()
+        .find_map(|format| NaiveDateTime::parse_from_str(text.trim(), format).ok())
+        .or_else(|| midnight(text.trim()))
+}

@@ -1,0 +1,243 @@
+//! Runs a converter on the texts of a row.
+
+use std::{borrow::Cow, str::FromStr};
+
+use normalize::{
+    CodedValue, Conversion, Converted, DateFormat, Defect, IndustryVintage, MapKind, Note, Notes, PartialDate, Vintage,
+};
+use rust_decimal::Decimal;
+
+use super::{Codes, Converter, List};
+use crate::{
+    functions::{InputText, Inputs},
+    value::{Address, IdentityDocument, Value},
+};
+
+/// A value with notes, nothing because the row holds nothing, or the defect that keeps the value from being released.
+pub(crate) type Outcome = Conversion<Option<Value>>;
+
+impl Converter {
+    /// Converts. Empty columns have no input; without any input there is no value.
+    pub(crate) fn run(&self, inputs: &Inputs<'_>) -> Outcome {
+        if inputs.0.is_empty() {
+            return Ok(Converted::clean(None));
+        }
+        match self.value(inputs) {
+            Err(Defect::Empty) => Ok(Converted::clean(None)),
+            outcome => outcome,
+        }
+    }
+
+    fn value(&self, inputs: &Inputs<'_>) -> Outcome {
+        let input = inputs.0.first().map(|input| input.text.as_ref()).unwrap_or_default();
+        match self {
+            Self::Text => text(normalize::text(input)).map(|value| alarmed(value, input)),
+            Self::OrgName => text(normalize::org_name(input)).map(|value| alarmed(value, input)),
+            Self::PersonName => some(normalize::person_name(input), Value::Name).map(|value| alarmed(value, input)),
+            Self::PersonalId => some(normalize::personal_id(input), |id| Value::Text(id.as_str().to_owned())),
+            Self::LegacyId => text(normalize::legacy_id(input)),
+            Self::TaxCode => some(normalize::tax_code(input), |code| Value::Text(code.as_str().to_owned())),
+            Self::SocialInsuranceNumber => text(normalize::social_insurance_number(input)),
+            Self::HealthInsuranceCard => some(normalize::health_insurance_card(input), |card| Value::Text(card.number)),
+            Self::CardObjectGroup(codes) => card_object_group(input, codes),
+            Self::CardBenefitLevel => normalize::health_insurance_card(input)
+                .map(|card| Converted::clean(card.value.benefit_level.map(|level| Value::Int(level.into())))),
+            Self::BudgetUnitCode => text(normalize::budget_unit_code(input)),
+            Self::Date { format, birth } => date(inputs, *format, *birth),
+            Self::Code(codes) => some(codes.convert(input), Value::Code),
+            Self::Industry(vintage) => industry(inputs, *vintage),
+            Self::Address(vintage) => address(inputs, *vintage),
+            Self::Money => some(normalize::vnd(input), Value::Money),
+            Self::Decimal => some(decimal(input), |number| Value::Text(number.normalize().to_string())),
+            Self::Integer => integer(input),
+            Self::Boolean => some(normalize::boolean(input), Value::Bool),
+            Self::Document { codes, format } => document(inputs, codes, *format),
+            Self::Derive(derive) => (derive.run)(inputs),
+        }
+    }
+}
+
+fn some<T>(conversion: Conversion<T>, value: impl FnOnce(T) -> Value) -> Outcome {
+    conversion.map(|converted| converted.map(|inner| Some(value(inner))))
+}
+
+fn text(conversion: Conversion<Cow<'_, str>>) -> Outcome {
+    some(conversion, |text| Value::Text(text.into_owned()))
+}
+
+/// Adds the alarm when the input looks as if it were in another encoding than declared.
+fn alarmed<T>(mut converted: Converted<T>, input: &str) -> Converted<T> {
+    converted.notes.insert_if(!input.is_ascii() && normalize::alarm(input), Note::EncodingAlarm);
+    converted
+}
+
+fn decimal(input: &str) -> Conversion<Decimal> {
+    Decimal::from_str(input.trim()).map(Converted::clean).map_err(|_| Defect::BadNumber)
+}
+
+fn integer(input: &str) -> Outcome {
+    let number = decimal(input)?.value;
+    if !number.fract().is_zero() {
+        return Err(Defect::BadNumber);
+    }
+    i32::try_from(number).map(|number| Converted::clean(Some(Value::Int(number)))).map_err(|_| Defect::OutOfRange)
+}
+
+fn date(inputs: &Inputs<'_>, format: DateFormat, birth: bool) -> Outcome {
+    let Some(input) = inputs.input("date") else { return Ok(Converted::clean(None)) };
+    let converted = match inputs.get("precision") {
+        Some(precision) if birth => normalize::birth_date_with_precision(&input.text, precision),
+        Some(precision) => normalize::partial_date_with_precision(&input.text, precision),
+        None => one_date(input, format, birth),
+    };
+    some(converted, Value::Date)
+}
+
+fn one_date(input: &InputText<'_>, format: DateFormat, birth: bool) -> Conversion<PartialDate> {
+    let format = if input.native_date { DateFormat::Iso } else { format };
+    let text = if format == DateFormat::Iso { day_of(&input.text) } else { &input.text };
+    if birth { normalize::birth_date(text, format) } else { normalize::partial_date(text, format) }
+}
+
+/// The day of a timestamp at midnight, as some engines write a date; any other text as it is.
+fn day_of(text: &str) -> &str {
+    match text.split_once([' ', 'T']) {
+        Some((day, time)) if day.len() == 10 && time.chars().all(|c| matches!(c, '0' | ':' | '.')) => day,
+        _ => text,
+    }
+}
+
+impl Codes {
+    pub(crate) fn convert(&self, input: &str) -> Conversion<CodedValue> {
+        let trimmed = input.trim();
+        if trimmed.is_empty() {
+            return Err(Defect::Empty);
+        }
+        match (&self.values, &self.list) {
+            (Some(values), _) => values.get(trimmed).cloned().map(Converted::clean).ok_or(Defect::UnknownCode),
+            (None, List::Shared(list)) => list.convert(input),
+            (None, own @ List::Own { .. }) => own.by_code(trimmed).map(Converted::clean).ok_or(Defect::UnknownCode),
+        }
+    }
+}
+
+fn card_object_group(input: &str, codes: &Codes) -> Outcome {
+    let card = normalize::health_insurance_card(input)?.value;
+    let Some(group) = card.object_group else { return Ok(Converted::clean(None)) };
+    some(codes.convert(&group), Value::Code)
+}
+
+fn industry(inputs: &Inputs<'_>, declared: Option<IndustryVintage>) -> Outcome {
+    let Some(code) = inputs.get("code") else { return Ok(Converted::clean(None)) };
+    let vintage = match inputs.get("vintage") {
+        Some(written) => written.trim().parse().map_err(|_| Defect::UnknownCode)?,
+        None => declared.ok_or(Defect::UnknownCode)?,
+    };
+    let version = match vintage {
+        IndustryVintage::Vsic2018 => "2018",
+        IndustryVintage::Vsic2025 => "2025",
+    };
+    some(normalize::industry_code(code, vintage), |industry| {
+        Value::Code(CodedValue {
+            scheme: "vsic".into(),
+            version: version.into(),
+            code: industry.code.into(),
+            label: "".into(),
+        })
+    })
+}
+
+fn address(inputs: &Inputs<'_>, declared: Vintage) -> Outcome {
+    let mut address = Address::default();
+    let mut notes = Notes::NONE;
+    let mut defect = None;
+    match inputs.get("text").map(|input| normalize::org_name(input).map(|text| alarmed(text, input))) {
+        None => {}
+        Some(Ok(text)) => {
+            address.text = text.value.into_owned();
+            notes = text.notes;
+        }
+        Some(Err(found)) => defect = Some(found),
+    }
+    // Only codes from before July 2025 come with a district.
+    let old = declared == Vintage::Unknown && inputs.get("district").is_some();
+    let vintage = if old { Vintage::Pre2025 } else { declared };
+    match codes(&mut address, inputs, vintage) {
+        Ok(found) => notes = notes.union(found),
+        // A text that can be read is worth releasing without codes, under doubt.
+        Err(_) if !address.text.is_empty() => notes.insert(Note::UnknownCode),
+        Err(found) => defect = defect.or(Some(found)),
+    }
+    if address == Address::default() {
+        return defect.map_or(Ok(Converted::clean(None)), Err);
+    }
+    Ok(Converted { value: Some(Value::Address(Box::new(address))), notes })
+}
+
+/// Fills in the codes of an address whose text is there.
+fn codes(address: &mut Address, inputs: &Inputs<'_>, vintage: Vintage) -> Result<Notes, Defect> {
+    let province = inputs.get("province").map(str::trim);
+    if let Some(code) = inputs.get("commune") {
+        let written = Some(address.text.as_str()).filter(|text| !text.is_empty());
+        let Converted { value: commune, notes } = normalize::commune(code, written, vintage)?;
+        address.commune_code = commune.code.to_owned();
+        address.province_code = province.unwrap_or_default().to_owned();
+        address.vintage = Some(commune.vintage);
+        address.mapped_commune_code = commune.mapped_code.unwrap_or_default().to_owned();
+        address.mapped_province_code = commune.mapped_province_code.unwrap_or_default().to_owned();
+        address.map_kind = Some(commune.map_kind);
+        return Ok(notes);
+    }
+    let Some(code) = province else { return Ok(Notes::NONE) };
+    let Converted { value: province, notes } = normalize::province(code, vintage)?;
+    address.province_code = province.code.to_owned();
+    address.vintage = Some(province.vintage);
+    address.mapped_province_code = province.mapped_code.to_owned();
+    let current = province.vintage == Vintage::Post2025;
+    address.map_kind = Some(if current { MapKind::Current } else { MapKind::Whole });
+    Ok(notes)
+}
+
+fn document(inputs: &Inputs<'_>, codes: &Codes, format: DateFormat) -> Outcome {
+    let mut notes = Notes::NONE;
+    let kind = part(inputs, "type", &mut notes, |input| codes.convert(&input.text))?;
+    let number =
+        part(inputs, "number", &mut notes, |input| normalize::text(&input.text).map(|text| text.map(unspaced)))?;
+    let issue_date = part(inputs, "issue_date", &mut notes, |input| one_date(input, format, false))?;
+    let issue_place = part(inputs, "issue_place", &mut notes, |input| {
+        normalize::org_name(&input.text).map(|text| alarmed(text.map(Cow::into_owned), &input.text))
+    })?;
+    // A type alone names no document.
+    if number.is_none() && issue_date.is_none() && issue_place.is_none() {
+        return Ok(Converted::clean(None));
+    }
+    let document = IdentityDocument {
+        kind,
+        number: number.unwrap_or_default(),
+        issue_date,
+        issue_place: issue_place.unwrap_or_default(),
+    };
+    Ok(Converted { value: Some(Value::Document(Box::new(document))), notes })
+}
+
+fn unspaced(text: Cow<'_, str>) -> String {
+    text.chars().filter(|c| !c.is_whitespace()).collect()
+}
+
+/// One part of a value made of several: nothing when empty.
+fn part<T>(
+    inputs: &Inputs<'_>,
+    role: &str,
+    notes: &mut Notes,
+    convert: impl FnOnce(&InputText<'_>) -> Conversion<T>,
+) -> Result<Option<T>, Defect> {
+    let Some(input) = inputs.input(role) else { return Ok(None) };
+    match convert(input) {
+        Ok(converted) => {
+            *notes = notes.union(converted.notes);
+            Ok(Some(converted.value))
+        }
+        Err(Defect::Empty) => Ok(None),
+        Err(defect) => Err(defect),
+    }
+}

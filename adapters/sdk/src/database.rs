@@ -1,0 +1,72 @@
+//! The three engines behind one question: run this statement with these values, give me cells.
+
+use std::sync::Arc;
+
+use crate::{Engine, PoolOptions, SecretUrl, SourceError, cell::Cell};
+
+mod failure;
+mod mysql;
+mod pool;
+mod postgres;
+mod sqlite;
+
+pub(crate) use failure::Failure;
+use pool::Pool;
+
+/// A row, in the order of the statement's columns.
+pub(crate) type Row = Vec<Cell>;
+
+/// A value bound to a statement. `None` compares equal to nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Bind {
+    Text(Option<String>),
+    Int(Option<i64>),
+    Bool(Option<bool>),
+    Bytes(Option<Vec<u8>>),
+}
+
+/// A database that is connected to when first asked.
+#[derive(Debug)]
+pub(crate) enum Database {
+    Postgres(Pool<postgres::Driver>),
+    MySql(Pool<mysql::Driver>),
+    Sqlite(Pool<sqlite::Driver>),
+}
+
+impl Database {
+    /// Reads the address; nothing is connected yet.
+    pub(crate) fn new(url: &SecretUrl, options: &PoolOptions) -> Result<Self, SourceError> {
+        let url = url.expose();
+        let scheme = url.split_once(':').map_or("", |(scheme, _)| scheme);
+        let refused = |_| SourceError::Address("it is malformed");
+        match scheme {
+            "postgres" | "postgresql" => {
+                postgres::Driver::new(url).map(|driver| Self::Postgres(Pool::new(driver, options))).map_err(refused)
+            }
+            "mysql" | "mariadb" => {
+                mysql::Driver::new(url).map(|driver| Self::MySql(Pool::new(driver, options))).map_err(refused)
+            }
+            "sqlite" => {
+                sqlite::Driver::new(url).map(|driver| Self::Sqlite(Pool::new(driver, options))).map_err(refused)
+            }
+            _ => Err(SourceError::Address("it begins with postgres://, mysql:// or sqlite://")),
+        }
+    }
+
+    pub(crate) const fn engine(&self) -> Engine {
+        match self {
+            Self::Postgres(_) => Engine::Postgres,
+            Self::MySql(_) => Engine::MySql,
+            Self::Sqlite(_) => Engine::Sqlite,
+        }
+    }
+
+    /// Runs a statement. Dropping the future ends the wait and the connection.
+    pub(crate) async fn rows(&self, sql: &Arc<str>, binds: &[Bind]) -> Result<Vec<Row>, Failure> {
+        match self {
+            Self::Postgres(pool) => pool.rows(sql, binds).await,
+            Self::MySql(pool) => pool.rows(sql, binds).await,
+            Self::Sqlite(pool) => pool.rows(sql, binds).await,
+        }
+    }
+}

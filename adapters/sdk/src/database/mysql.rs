@@ -1,0 +1,114 @@
+//! MySQL and MariaDB.
+
+use std::{str::FromStr, sync::Arc};
+
+use chrono::{NaiveDate, NaiveTime};
+use rust_decimal::Decimal;
+use sqlx::{
+    AssertSqlSafe, Connection, Decode, Executor, MySql, Row as _, TypeInfo, ValueRef,
+    error::BoxDynError,
+    mysql::{MySqlConnectOptions, MySqlConnection, MySqlRow, MySqlValueRef},
+};
+
+use super::{Bind, Row, pool::Connect};
+use crate::cell::Cell;
+
+pub(crate) struct Driver(MySqlConnectOptions);
+
+impl Driver {
+    pub(super) fn new(url: &str) -> Result<Self, sqlx::Error> {
+        MySqlConnectOptions::from_str(url).map(Self)
+    }
+}
+
+impl Connect for Driver {
+    type Connection = MySqlConnection;
+
+    async fn connect(&self) -> Result<MySqlConnection, sqlx::Error> {
+        let mut connection = MySqlConnection::connect_with(&self.0).await?;
+        connection.execute("SET SESSION TRANSACTION READ ONLY").await?;
+        Ok(connection)
+    }
+
+    async fn rows(connection: &mut MySqlConnection, sql: Arc<str>, binds: &[Bind]) -> Result<Vec<Row>, sqlx::Error> {
+        let mut query = sqlx::query(AssertSqlSafe(sql));
+        for bind in binds {
+            query = match bind {
+                Bind::Text(value) => query.bind(value.as_deref()),
+                Bind::Int(value) => query.bind(*value),
+                Bind::Bool(value) => query.bind(*value),
+                Bind::Bytes(value) => query.bind(value.as_deref()),
+            };
+        }
+        query.fetch_all(connection).await?.iter().map(row).collect()
+    }
+}
+
+fn row(row: &MySqlRow) -> Result<Row, sqlx::Error> {
+    (0..row.len()).map(|index| cell(row.try_get_raw(index)?).map_err(sqlx::Error::Decode)).collect()
+}
+
+fn read<'r, T: Decode<'r, MySql>>(value: MySqlValueRef<'r>) -> Result<T, BoxDynError> {
+    T::decode(value)
+}
+
+fn cell(value: MySqlValueRef<'_>) -> Result<Cell, BoxDynError> {
+    if value.is_null() {
+        return Ok(Cell::Null);
+    }
+    let kind = value.type_info().name().to_owned();
+    Ok(match kind.as_str() {
+        // TINYINT(1) may hold other numbers than 0 and 1.
+        "BOOLEAN" | "TINYINT" | "SMALLINT" | "MEDIUMINT" | "INT" | "BIGINT" => Cell::Int(read::<i64>(value)?),
+        "TINYINT UNSIGNED" | "SMALLINT UNSIGNED" | "MEDIUMINT UNSIGNED" | "INT UNSIGNED" | "BIGINT UNSIGNED"
+        | "YEAR" => whole(read::<u64>(value)?),
+        "BIT" => whole(read::<&[u8]>(value)?.iter().fold(0, |bits, byte| bits << 8 | u64::from(*byte))),
+        "FLOAT" => Cell::Text(read::<f32>(value)?.to_string()),
+        "DOUBLE" => Cell::Text(read::<f64>(value)?.to_string()),
+        "DECIMAL" => Cell::Decimal(read::<Decimal>(value)?),
+        "DATE" => Cell::Date(day(read::<&[u8]>(value)?)),
+        "DATETIME" | "TIMESTAMP" => moment(read::<&[u8]>(value)?),
+        "TIME" => Cell::Text(read::<NaiveTime>(value)?.to_string()),
+        "BINARY" | "VARBINARY" | "TINYBLOB" | "BLOB" | "MEDIUMBLOB" | "LONGBLOB" | "GEOMETRY" => {
+            Cell::Bytes(read::<&[u8]>(value)?.to_vec())
+        }
+        _ => Cell::Text(std::str::from_utf8(read::<&[u8]>(value)?)?.to_owned()),
+    })
+}
+
+fn whole(number: u64) -> Cell {
+    i64::try_from(number).map_or_else(|_| Cell::Decimal(Decimal::from(number)), Cell::Int)
+}
+
+/// A date of the binary protocol, zeros and all, which chrono could not hold. No bytes are a date of zeros.
+fn day(bytes: &[u8]) -> String {
+    match bytes {
+        [low, high, month, day, ..] => {
+            let year = u16::from_le_bytes([*low, *high]);
+            match (month, day) {
+                (0, 0) if year != 0 => format!("{year:04}"),
+                (month, 0) if year != 0 => format!("{year:04}-{month:02}"),
+                (month, day) => format!("{year:04}-{month:02}-{day:02}"),
+            }
+        }
+        _ => "0000-00-00".to_owned(),
+    }
+}
+
+/// A date and time; one that is in no calendar is kept as its date.
+fn moment(bytes: &[u8]) -> Cell {
+    let [hour, minute, second] = match bytes.get(4..7) {
+        Some([hour, minute, second]) => [*hour, *minute, *second].map(u32::from),
+        _ => [0; 3],
+    };
+    let micro = match bytes.get(7..11) {
+        Some([a, b, c, d]) => u32::from_le_bytes([*a, *b, *c, *d]),
+        _ => 0,
+    };
+    let date = day(bytes);
+    let time = NaiveTime::from_hms_micro_opt(hour, minute, second, micro);
+    match (date.parse::<NaiveDate>(), time) {
+        (Ok(date), Some(time)) => Cell::DateTime(date.and_time(time)),
+        _ => Cell::Date(date),
+    }
+}

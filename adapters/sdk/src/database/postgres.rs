@@ -1,0 +1,78 @@
+//! PostgreSQL.
+
+use std::{str::FromStr, sync::Arc};
+
+use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, Utc};
+use rust_decimal::Decimal;
+use sqlx::{
+    AssertSqlSafe, Connection, Decode, Postgres, Row as _, TypeInfo, ValueRef,
+    error::BoxDynError,
+    postgres::{PgConnectOptions, PgConnection, PgRow, PgValueRef},
+};
+
+use super::{Bind, Row, pool::Connect};
+use crate::cell::Cell;
+
+pub(crate) struct Driver(PgConnectOptions);
+
+impl Driver {
+    pub(super) fn new(url: &str) -> Result<Self, sqlx::Error> {
+        let options = PgConnectOptions::from_str(url)?;
+        Ok(Self(options.application_name("lienthong").options([("default_transaction_read_only", "on")])))
+    }
+}
+
+impl Connect for Driver {
+    type Connection = PgConnection;
+
+    async fn connect(&self) -> Result<PgConnection, sqlx::Error> {
+        PgConnection::connect_with(&self.0).await
+    }
+
+    async fn rows(connection: &mut PgConnection, sql: Arc<str>, binds: &[Bind]) -> Result<Vec<Row>, sqlx::Error> {
+        let mut query = sqlx::query(AssertSqlSafe(sql));
+        for bind in binds {
+            query = match bind {
+                Bind::Text(value) => query.bind(value.as_deref()),
+                Bind::Int(value) => query.bind(*value),
+                Bind::Bool(value) => query.bind(*value),
+                Bind::Bytes(value) => query.bind(value.as_deref()),
+            };
+        }
+        query.fetch_all(connection).await?.iter().map(row).collect()
+    }
+}
+
+fn row(row: &PgRow) -> Result<Row, sqlx::Error> {
+    (0..row.len()).map(|index| cell(row.try_get_raw(index)?).map_err(sqlx::Error::Decode)).collect()
+}
+
+fn read<'r, T: Decode<'r, Postgres>>(value: PgValueRef<'r>) -> Result<T, BoxDynError> {
+    T::decode(value)
+}
+
+fn cell(value: PgValueRef<'_>) -> Result<Cell, BoxDynError> {
+    if value.is_null() {
+        return Ok(Cell::Null);
+    }
+    let kind = value.type_info().name().to_owned();
+    Ok(match kind.as_str() {
+        "BOOL" => Cell::Bool(read::<bool>(value)?),
+        "INT2" => Cell::Int(read::<i16>(value)?.into()),
+        "INT4" => Cell::Int(read::<i32>(value)?.into()),
+        "INT8" => Cell::Int(read::<i64>(value)?),
+        "FLOAT4" => Cell::Text(read::<f32>(value)?.to_string()),
+        "FLOAT8" => Cell::Text(read::<f64>(value)?.to_string()),
+        "NUMERIC" => Cell::Decimal(read::<Decimal>(value)?),
+        "BYTEA" => Cell::Bytes(read::<Vec<u8>>(value)?),
+        "DATE" => Cell::Date(read::<NaiveDate>(value)?.to_string()),
+        "TIME" => Cell::Text(read::<NaiveTime>(value)?.to_string()),
+        "TIMESTAMP" => Cell::DateTime(read::<NaiveDateTime>(value)?),
+        "TIMESTAMPTZ" => Cell::Instant(read::<DateTime<Utc>>(value)?),
+        "UUID" => Cell::Text(read::<sqlx::types::Uuid>(value)?.to_string()),
+        // The binary form has a version byte before the text.
+        "JSONB" => Cell::Text(value.as_str()?.trim_start_matches('\u{1}').to_owned()),
+        // Text in all its names, and enumerations.
+        _ => Cell::Text(value.as_str()?.to_owned()),
+    })
+}

@@ -1,0 +1,69 @@
+//! SQLite. Types are those of each value: a column's declared type binds nobody.
+
+use std::{str::FromStr, sync::Arc, time::Duration};
+
+use sqlx::{
+    AssertSqlSafe, Connection, Decode, Row as _, Sqlite, TypeInfo, ValueRef,
+    error::BoxDynError,
+    sqlite::{SqliteConnectOptions, SqliteConnection, SqliteRow, SqliteValueRef},
+};
+
+use super::{Bind, Row, pool::Connect};
+use crate::cell::Cell;
+
+/// How long a reader waits for a writer of the same file.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
+
+pub(crate) struct Driver(SqliteConnectOptions);
+
+impl Driver {
+    pub(super) fn new(url: &str) -> Result<Self, sqlx::Error> {
+        let options = SqliteConnectOptions::from_str(url)?;
+        Ok(Self(options.read_only(true).create_if_missing(false).busy_timeout(BUSY_TIMEOUT)))
+    }
+}
+
+impl Connect for Driver {
+    type Connection = SqliteConnection;
+
+    async fn connect(&self) -> Result<SqliteConnection, sqlx::Error> {
+        SqliteConnection::connect_with(&self.0).await
+    }
+
+    async fn rows(connection: &mut SqliteConnection, sql: Arc<str>, binds: &[Bind]) -> Result<Vec<Row>, sqlx::Error> {
+        let mut query = sqlx::query(AssertSqlSafe(sql));
+        for bind in binds {
+            query = match bind.clone() {
+                Bind::Text(value) => query.bind(value),
+                Bind::Int(value) => query.bind(value),
+                Bind::Bool(value) => query.bind(value),
+                Bind::Bytes(value) => query.bind(value),
+            };
+        }
+        query.fetch_all(connection).await?.iter().map(row).collect()
+    }
+}
+
+fn row(row: &SqliteRow) -> Result<Row, sqlx::Error> {
+    (0..row.len()).map(|index| cell(row.try_get_raw(index)?).map_err(sqlx::Error::Decode)).collect()
+}
+
+fn read<'r, T: Decode<'r, Sqlite>>(value: SqliteValueRef<'r>) -> Result<T, BoxDynError> {
+    T::decode(value)
+}
+
+fn cell(value: SqliteValueRef<'_>) -> Result<Cell, BoxDynError> {
+    if value.is_null() {
+        return Ok(Cell::Null);
+    }
+    let kind = value.type_info().name().to_owned();
+    Ok(match kind.as_str() {
+        "INTEGER" | "BOOLEAN" => Cell::Int(read::<i64>(value)?),
+        "REAL" => Cell::Text(read::<f64>(value)?.to_string()),
+        "BLOB" => Cell::Bytes(read::<Vec<u8>>(value)?),
+        // Text of another encoding than UTF-8 stays bytes, for the mapping's encoding to decode.
+        _ => {
+            String::from_utf8(read::<Vec<u8>>(value)?).map_or_else(|error| Cell::Bytes(error.into_bytes()), Cell::Text)
+        }
+    })
+}

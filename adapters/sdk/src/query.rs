@@ -1,0 +1,215 @@
+//! From a set of fields to statements that read just the columns these need, every value bound.
+
+use std::sync::Arc;
+
+use proto::{FieldSet, options::v1::IdentifierKind};
+
+use crate::{
+    catalogue::Catalogue,
+    database::Bind,
+    mapping::{EncodingChoice, Through},
+    plan::{CheckPlan, ChildPlan, FieldPlan, JoinedPlan, RecordPlan},
+};
+
+mod sql;
+#[cfg(test)]
+mod tests;
+
+use sql::Builder;
+pub(crate) use sql::{Statement, quoted};
+
+/// How to fetch one set of fields of a record type by one kind of key.
+#[derive(Debug)]
+pub(crate) struct Query {
+    pub(crate) statement: Statement,
+    pub(crate) as_of: Option<usize>,
+    pub(crate) fields: Vec<FieldRead>,
+    pub(crate) joined: Vec<JoinedRead>,
+    pub(crate) children: Vec<ChildRead>,
+    /// Positions in [`RecordPlan::checks`] to run.
+    pub(crate) checks: Vec<usize>,
+}
+
+/// A field to make, by position in its plan, with where its columns are in the row.
+#[derive(Debug)]
+pub(crate) struct FieldRead {
+    pub(crate) field: usize,
+    /// In the order of the plan's columns.
+    pub(crate) columns: Vec<ColumnRead>,
+    /// False for a field only checks look at.
+    pub(crate) released: bool,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ColumnRead {
+    pub(crate) slot: usize,
+    /// The column that tells this one's encoding.
+    pub(crate) encoding: Option<usize>,
+}
+
+#[derive(Debug)]
+pub(crate) struct JoinedRead {
+    pub(crate) joined: usize,
+    /// The leading field first, released or not.
+    pub(crate) fields: Vec<FieldRead>,
+}
+
+#[derive(Debug)]
+pub(crate) struct ChildRead {
+    pub(crate) child: usize,
+    /// Where the parent's row holds the join's values.
+    pub(crate) parent_keys: Vec<usize>,
+    /// Where the child's row holds them.
+    pub(crate) own_keys: Vec<usize>,
+    pub(crate) fields: Vec<FieldRead>,
+    columns: Columns,
+}
+
+/// What a statement selects.
+#[derive(Debug, Default)]
+struct Columns(Vec<Selected>);
+
+#[derive(Debug, PartialEq)]
+enum Selected {
+    Column(String),
+    /// Position of a field of the record whose input asks for rows of another table.
+    Exists(usize),
+}
+
+impl Columns {
+    fn slot(&mut self, selected: Selected) -> usize {
+        self.0.iter().position(|known| *known == selected).unwrap_or_else(|| {
+            self.0.push(selected);
+            self.0.len() - 1
+        })
+    }
+
+    fn column(&mut self, name: &str) -> usize {
+        self.slot(Selected::Column(name.to_owned()))
+    }
+
+    fn read(&mut self, position: usize, field: &FieldPlan, released: bool) -> FieldRead {
+        let mut columns: Vec<_> = field
+            .input
+            .columns()
+            .iter()
+            .map(|used| ColumnRead {
+                slot: self.column(&used.column.value),
+                encoding: match &used.encoding {
+                    EncodingChoice::Fixed(_) => None,
+                    EncodingChoice::ByColumn { column, .. } => Some(self.column(&column.value)),
+                },
+            })
+            .collect();
+        if field.exists().is_some() {
+            columns.push(ColumnRead { slot: self.slot(Selected::Exists(position)), encoding: None });
+        }
+        FieldRead { field: position, columns, released }
+    }
+}
+
+impl Query {
+    /// Plans the statements; nothing when the record is not looked up by this kind of key.
+    pub(crate) fn new(
+        record: &RecordPlan,
+        kind: IdentifierKind,
+        wanted: &FieldSet,
+        catalogue: &Catalogue,
+        rows_max: usize,
+    ) -> Option<Self> {
+        let lookup = record.lookup.iter().find(|lookup| lookup.kind == kind)?;
+        let mut columns = Columns::default();
+        let checks: Vec<usize> = (0..record.checks.len())
+            .filter(|&check| doubts(&record.checks[check]).any(|field| wanted.contains(record.fields[field].leaf)))
+            .collect();
+        let checked =
+            |field| checks.iter().any(|&check| record.checks[check].fields.iter().any(|(_, read)| *read == field));
+        let fields = record
+            .fields
+            .iter()
+            .enumerate()
+            .map(|(position, field)| (position, field, wanted.contains(field.leaf)))
+            .filter(|(position, _, released)| *released || checked(*position))
+            .map(|(position, field, released)| columns.read(position, field, released))
+            .collect();
+        let joined = record.joined.iter().enumerate();
+        let joined = joined.filter_map(|(at, plan)| joined_read(at, plan, wanted, &mut columns)).collect();
+        let children = record.children.iter().enumerate();
+        let children = children.filter_map(|(at, plan)| child_read(at, plan, wanted, &mut columns)).collect();
+        let as_of = record.as_of.as_ref().map(|column| columns.column(&column.value));
+        let statement = Builder::new(catalogue).record(record, lookup, &columns.0, rows_max);
+        Some(Self { statement, as_of, fields, joined, children, checks })
+    }
+}
+
+/// The fields a check may doubt.
+fn doubts(check: &CheckPlan) -> impl Iterator<Item = usize> + '_ {
+    check.check.doubts.iter().filter_map(|role| check.field(role))
+}
+
+fn joined_read(joined: usize, plan: &JoinedPlan, wanted: &FieldSet, columns: &mut Columns) -> Option<JoinedRead> {
+    if !plan.fields.iter().any(|field| wanted.contains(field.leaf)) {
+        return None;
+    }
+    let fields = plan.fields.iter().enumerate();
+    // The leading column says how many elements there are, wanted or not.
+    let fields = fields
+        .filter(|(position, field)| *position == 0 || wanted.contains(field.leaf))
+        .map(|(position, field)| columns.read(position, field, wanted.contains(field.leaf)))
+        .collect();
+    Some(JoinedRead { joined, fields })
+}
+
+fn child_read(child: usize, plan: &ChildPlan, wanted: &FieldSet, parent: &mut Columns) -> Option<ChildRead> {
+    let mut columns = Columns::default();
+    let own_keys = plan.from.join.iter().map(|join| columns.column(&join.other.value)).collect();
+    let fields = plan.fields.iter().enumerate().filter(|(_, field)| wanted.contains(field.leaf));
+    let fields: Vec<_> = fields.map(|(position, field)| columns.read(position, field, true)).collect();
+    if fields.is_empty() {
+        return None;
+    }
+    let parent_keys = plan.from.join.iter().map(|join| parent.column(&join.own.value)).collect();
+    Some(ChildRead { child, parent_keys, own_keys, fields, columns })
+}
+
+impl ChildRead {
+    /// The statement that reads the children of so many parents.
+    pub(crate) fn statement(
+        &self,
+        from: &Through,
+        parents: usize,
+        catalogue: &Catalogue,
+        rows_max: usize,
+    ) -> Statement {
+        Builder::new(catalogue).children(from, &self.columns.0, parents, rows_max)
+    }
+}
+
+/// A place for a value in a statement.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Slot {
+    /// Known from the mapping.
+    Literal(Bind),
+    /// The n-th value given when the statement runs, as a column of this type compares it.
+    Given(usize, crate::catalogue::ColumnType),
+    /// The same, padded to the column's width.
+    GivenPadded(usize, usize),
+}
+
+impl Statement {
+    /// The values to bind.
+    pub(crate) fn binds(&self, given: &[String]) -> Vec<Bind> {
+        self.slots
+            .iter()
+            .map(|slot| match slot {
+                Slot::Literal(bind) => bind.clone(),
+                Slot::Given(at, kind) => sql::bind(kind, given.get(*at).map(String::as_str)),
+                Slot::GivenPadded(at, width) => Bind::Text(given.get(*at).map(|text| format!("{text:<width$}"))),
+            })
+            .collect()
+    }
+
+    pub(crate) fn sql(&self) -> &Arc<str> {
+        &self.sql
+    }
+}

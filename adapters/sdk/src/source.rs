@@ -1,0 +1,346 @@
+//! A database as a source: connects a plan, the live catalogue and the engines.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use chrono::Utc;
+use proto::{FieldSet, Schema, options::v1::IdentifierKind};
+use tokio::time::{Instant, timeout, timeout_at};
+use tracing::{Instrument, info_span, warn};
+
+use crate::{
+    Adapter, FetchRequest, Fetched, Functions, Mapping, MappingError, PoolOptions, RecordDescription, SecretUrl,
+    SourceDescription, SourceError,
+    catalogue::{Catalogue, fit, unindexed},
+    database::{Database, Failure, Row},
+    plan::{Plan, RecordPlan, compile},
+    query::{ChildRead, Query, Statement},
+    record,
+};
+
+/// How long a readiness check waits.
+const READY_TIMEOUT: Duration = Duration::from_secs(5);
+/// A source whose schema does not fit is looked at again no more often than this.
+const RECHECK_INTERVAL: Duration = Duration::from_secs(1);
+/// Planned queries kept; field sets come from callers, so their number has no natural bound.
+const QUERIES_MAX: usize = 512;
+
+/// Why a source could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The mapping does not fit the record types.
+    #[error(transparent)]
+    Mapping(#[from] MappingError),
+    /// The address cannot be used.
+    #[error(transparent)]
+    Address(#[from] SourceError),
+}
+
+/// A source read from a SQL database by a mapping.
+#[derive(Debug)]
+pub struct SqlSource {
+    description: SourceDescription,
+    plan: Plan,
+    database: Database,
+    options: PoolOptions,
+    live: RwLock<Option<Arc<Live>>>,
+    /// Held while the catalogue is read, so that callers who need it wait for one reading.
+    loading: tokio::sync::Mutex<()>,
+}
+
+/// What was found in the database, and the queries planned on it.
+#[derive(Debug)]
+struct Live {
+    catalogue: Catalogue,
+    /// What does not fit, per record of the plan.
+    problems: Vec<Vec<String>>,
+    loaded: Instant,
+    queries: RwLock<HashMap<(usize, IdentifierKind, FieldSet), Arc<Query>>>,
+}
+
+impl SqlSource {
+    /// Binds a mapping to a database. The mapping must fit the record types; the database may be down, and is compared
+    /// with the mapping at first contact.
+    pub fn open(
+        schema: &Schema,
+        mapping: &Mapping,
+        functions: &Functions,
+        url: &SecretUrl,
+        options: PoolOptions,
+    ) -> Result<Self, OpenError> {
+        let plan = compile(mapping, schema, functions)?;
+        let database = Database::new(url, &options)?;
+        let records = plan
+            .records
+            .iter()
+            .map(|record| RecordDescription {
+                record_type: Arc::clone(&record.record_type),
+                lookup: record.lookup.iter().map(|lookup| lookup.kind).collect(),
+                fields: record.mapped.clone(),
+            })
+            .collect();
+        let description = SourceDescription {
+            id: mapping.source.clone(),
+            label_vi: mapping.label_vi.clone(),
+            label_en: mapping.label_en.clone(),
+            owner: mapping.owner.clone(),
+            engine: database.engine(),
+            mapping_digest: mapping.digest.clone(),
+            records,
+        };
+        Ok(Self {
+            description,
+            plan,
+            database,
+            options,
+            live: RwLock::default(),
+            loading: tokio::sync::Mutex::default(),
+        })
+    }
+
+    /// Lookup and join columns without an index, as `table.column`, once the database has been seen: lookups by them
+    /// walk the whole table.
+    pub fn unindexed_columns(&self) -> Vec<String> {
+        let live = self.known();
+        let records = self.plan.records.iter();
+        let mut columns: Vec<_> = live
+            .iter()
+            .flat_map(|live| records.clone().flat_map(|record| unindexed(&live.catalogue, record)))
+            .collect();
+        columns.sort();
+        columns.dedup();
+        columns
+    }
+
+    fn known(&self) -> Option<Arc<Live>> {
+        self.live.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set_known(&self, live: Arc<Live>) {
+        *self.live.write().unwrap_or_else(PoisonError::into_inner) = Some(live);
+    }
+
+    /// What the database looks like, read when it is not known or when `stale` is what is known.
+    async fn live(&self, stale: Option<&Arc<Live>>) -> Result<Arc<Live>, Failure> {
+        let usable = |live: &Arc<Live>| stale.is_none_or(|stale| !Arc::ptr_eq(stale, live));
+        if let Some(live) = self.known().filter(usable) {
+            return Ok(live);
+        }
+        let _loading = self.loading.lock().await;
+        if let Some(live) = self.known().filter(usable) {
+            return Ok(live);
+        }
+        self.load().await
+    }
+
+    async fn load(&self) -> Result<Arc<Live>, Failure> {
+        let catalogue = Catalogue::load(&self.database, &self.plan.records).await?;
+        let problems = self.plan.records.iter().map(|record| self.problems(&catalogue, record)).collect();
+        let before = self.known();
+        if let Some(same) =
+            before.filter(|before| before.catalogue == catalogue && before.problems == problems && before.sound())
+        {
+            return Ok(same);
+        }
+        for record in &self.plan.records {
+            for column in unindexed(&catalogue, record) {
+                warn!(lienthong.source = self.description.id, column, "lookup column without an index");
+            }
+        }
+        let live = Arc::new(Live { catalogue, problems, loaded: Instant::now(), queries: RwLock::default() });
+        self.set_known(Arc::clone(&live));
+        Ok(live)
+    }
+
+    fn problems(&self, catalogue: &Catalogue, record: &RecordPlan) -> Vec<String> {
+        let problems = fit(catalogue, record, &self.plan.text);
+        problems.iter().map(|problem| format!("{}:{problem}", self.plan.file)).collect()
+    }
+
+    /// The live database, looked at again when it did not fit the record a while ago.
+    async fn fitting(&self, record: usize) -> Result<Arc<Live>, SourceError> {
+        let mut live = self.live(None).await?;
+        if live.problem(record).is_some() && live.loaded.elapsed() >= RECHECK_INTERVAL {
+            live = self.live(Some(&live)).await?;
+        }
+        live.problem(record).map_or(Ok(live), Err)
+    }
+
+    async fn answer(&self, index: usize, request: &FetchRequest) -> Result<Fetched, SourceError> {
+        let live = self.fitting(index).await?;
+        match self.read(index, request, &live).await {
+            Err(ReadError::Failed(Failure::Schema { code })) => {
+                // The database changed under us: look again, say what is missing, or ask once more in its new shape.
+                let changed = self.live(Some(&live)).await?;
+                if let Some(problem) = changed.problem(index) {
+                    return Err(problem);
+                }
+                self.read(index, request, &changed).await.map_err(|error| match error {
+                    ReadError::Failed(Failure::Schema { .. }) => SourceError::Database { code },
+                    other => other.into(),
+                })
+            }
+            outcome => outcome.map_err(Into::into),
+        }
+    }
+
+    async fn read(&self, index: usize, request: &FetchRequest, live: &Live) -> Result<Fetched, ReadError> {
+        let plan = &self.plan.records[index];
+        let query = live.query(index, plan, request, self.options.rows_max)?;
+        let key = [request.key.value.clone()];
+        let rows = self.rows(&query.statement, &key, &plan.from.name.value, self.options.rows_max).await?;
+        let retrieved_at = Utc::now();
+        let children = query.children.iter().map(|read| self.children(plan, read, &rows, live));
+        let children = futures::future::try_join_all(children).await?;
+        let records = rows
+            .iter()
+            .map(|row| {
+                let own: Vec<Vec<&Row>> = query
+                    .children
+                    .iter()
+                    .zip(&children)
+                    .map(|(read, found)| {
+                        let key = keys(row, &read.parent_keys);
+                        key.and_then(|key| found.get(&key)).map(|rows| rows.iter().collect()).unwrap_or_default()
+                    })
+                    .collect();
+                record::record(plan, &query, row, &own, self.plan.time_zone)
+            })
+            .collect();
+        Ok(Fetched { records, retrieved_at })
+    }
+
+    /// The rows of one child table for all parents, by the parents' keys.
+    async fn children(
+        &self,
+        plan: &RecordPlan,
+        read: &ChildRead,
+        parents: &[Row],
+        live: &Live,
+    ) -> Result<BTreeMap<Vec<String>, Vec<Row>>, ReadError> {
+        let mut wanted: Vec<Vec<String>> = parents.iter().filter_map(|row| keys(row, &read.parent_keys)).collect();
+        wanted.sort();
+        wanted.dedup();
+        let mut found: BTreeMap<Vec<String>, Vec<Row>> = BTreeMap::new();
+        if wanted.is_empty() {
+            return Ok(found);
+        }
+        let from = &plan.children[read.child].from;
+        let rows_max = self.options.child_rows_max;
+        let statement = read.statement(from, wanted.len(), &live.catalogue, rows_max);
+        for row in self.rows(&statement, &wanted.concat(), &from.table.name.value, rows_max).await? {
+            if let Some(key) = keys(&row, &read.own_keys) {
+                found.entry(key).or_default().push(row);
+            }
+        }
+        Ok(found)
+    }
+
+    async fn rows(
+        &self,
+        statement: &Statement,
+        given: &[String],
+        table: &str,
+        limit: usize,
+    ) -> Result<Vec<Row>, ReadError> {
+        let rows = self.database.rows(statement.sql(), &statement.binds(given)).await.map_err(ReadError::Failed)?;
+        if rows.len() > limit {
+            return Err(ReadError::Refused(SourceError::TooManyRecords { table: table.to_owned(), limit }));
+        }
+        Ok(rows)
+    }
+}
+
+/// The texts of key columns; nothing when one is empty, which joins nothing.
+fn keys(row: &Row, slots: &[usize]) -> Option<Vec<String>> {
+    slots.iter().map(|slot| row.get(*slot)?.key()).collect()
+}
+
+/// Why reading stopped: in the database, or by a rule of ours.
+enum ReadError {
+    Failed(Failure),
+    Refused(SourceError),
+}
+
+impl From<ReadError> for SourceError {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Failed(failure) => failure.into(),
+            ReadError::Refused(error) => error,
+        }
+    }
+}
+
+impl Live {
+    fn problem(&self, record: usize) -> Option<SourceError> {
+        let problems = self.problems.get(record).filter(|problems| !problems.is_empty())?;
+        Some(SourceError::SchemaChanged { problems: problems.clone() })
+    }
+
+    fn sound(&self) -> bool {
+        self.problems.iter().all(Vec::is_empty)
+    }
+
+    fn query(
+        &self,
+        index: usize,
+        plan: &RecordPlan,
+        request: &FetchRequest,
+        rows_max: usize,
+    ) -> Result<Arc<Query>, ReadError> {
+        let key = (index, request.key.kind, request.fields.clone());
+        if let Some(query) = self.queries.read().unwrap_or_else(PoisonError::into_inner).get(&key) {
+            return Ok(Arc::clone(query));
+        }
+        let query = Query::new(plan, request.key.kind, &request.fields, &self.catalogue, rows_max);
+        let query = Arc::new(query.ok_or_else(|| {
+            ReadError::Refused(SourceError::UnsupportedKey {
+                record_type: plan.record_type.name.clone(),
+                kind: request.key.kind.as_str_name(),
+            })
+        })?);
+        let mut queries = self.queries.write().unwrap_or_else(PoisonError::into_inner);
+        if queries.len() >= QUERIES_MAX {
+            queries.clear();
+        }
+        queries.insert(key, Arc::clone(&query));
+        Ok(query)
+    }
+}
+
+#[async_trait]
+impl Adapter for SqlSource {
+    fn describe(&self) -> &SourceDescription {
+        &self.description
+    }
+
+    async fn fetch(&self, request: &FetchRequest) -> Result<Fetched, SourceError> {
+        let name = &request.record_type.name;
+        let index = self.plan.records.iter().position(|record| record.record_type.name == *name);
+        let index = index.ok_or_else(|| SourceError::UnknownRecordType { record_type: name.clone() })?;
+        let span = info_span!(
+            "fetch",
+            db.system.name = self.description.engine.name(),
+            db.collection.name = self.plan.records[index].from.name.value,
+            lienthong.source = self.description.id,
+        );
+        timeout_at(request.deadline, self.answer(index, request))
+            .instrument(span)
+            .await
+            .unwrap_or(Err(SourceError::Timeout))
+    }
+
+    async fn ready(&self) -> Result<(), SourceError> {
+        let check = async {
+            let _loading = self.loading.lock().await;
+            let live = self.load().await?;
+            let problems = live.problems.concat();
+            if problems.is_empty() { Ok(()) } else { Err(SourceError::SchemaChanged { problems }) }
+        };
+        timeout(READY_TIMEOUT, check).await.unwrap_or(Err(SourceError::Timeout))
+    }
+}
