@@ -379,7 +379,7 @@ impl Answer {
             message_vi: reason.message_vi.clone(),
             message_en: reason.message_en.clone(),
             policy_ids: self.policy_ids,
-            selections: self.selections,
+            selections: self.selections.into(),
             disclosure,
         }
     }

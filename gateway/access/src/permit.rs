@@ -75,7 +75,7 @@ pub struct Refusal {
     /// Ids of the guardrails that forbid.
     pub policy_ids: Vec<String>,
     /// What was asked, all of it withheld. Empty when the log was asked for.
-    pub selections: Vec<SelectionDecision>,
+    pub selections: Box<[SelectionDecision]>,
     /// When the citizen may see that this was asked: the strictest of the agreements that were considered.
     pub disclosure: Disclosure,
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use cedar_policy::{Entity, EntityId, EntityTypeName, EntityUid, ParseErrors, RestrictedExpression};
+use cedar_policy::{Entity, EntityId, EntityTypeName, EntityUid, RestrictedExpression};
 use proto::RecordType;
 
 use super::{World, schema};
@@ -25,10 +25,8 @@ pub(super) struct Names {
 
 impl Names {
     pub(super) fn of(world: World<'_>) -> Result<Self, String> {
-        let all = |entity_type, ids: Vec<String>| {
-            ids.iter().map(|id| uid(entity_type, id)).collect::<Result<Vec<_>, _>>().map_err(|error| error.to_string())
-        };
-        let one = |entity_type, id| uid(entity_type, id).map_err(|error: ParseErrors| error.to_string());
+        let all =
+            |entity_type, ids: Vec<String>| ids.iter().map(|id| uid(entity_type, id)).collect::<Result<Vec<_>, _>>();
         let field_ids = |record_type: &RecordType| {
             record_type.fields.iter().map(|field| format!("{}.{}", record_type.name, field.path)).collect()
         };
@@ -41,16 +39,16 @@ impl Names {
                 .record_types()
                 .map(|record_type| all("Field", field_ids(record_type)))
                 .collect::<Result<_, _>>()?,
-            log: one("Log", schema::LOG)?,
-            read_log: one("Action", "read_log")?,
+            log: uid("Log", schema::LOG)?,
+            read_log: uid("Action", "read_log")?,
             actions: [
-                one("Action", Action::Query.as_str())?,
-                one("Action", Action::Verify.as_str())?,
-                one("Action", Action::Batch.as_str())?,
+                uid("Action", Action::Query.as_str())?,
+                uid("Action", Action::Verify.as_str())?,
+                uid("Action", Action::Batch.as_str())?,
             ],
-            absent: one("Assurance", schema::ABSENT)?,
-            asserted: one("Assurance", Assurance::Asserted.as_str())?,
-            proven: one("Assurance", Assurance::Proven.as_str())?,
+            absent: uid("Assurance", schema::ABSENT)?,
+            asserted: uid("Assurance", Assurance::Asserted.as_str())?,
+            proven: uid("Assurance", Assurance::Proven.as_str())?,
         })
     }
 
@@ -75,16 +73,16 @@ impl Names {
 /// All entities, with their attributes and parents.
 pub(super) fn build(names: &Names, world: World<'_>) -> Result<Vec<Entity>, String> {
     let mut built = Built::default();
-    built.agencies(world).map_err(|error| error.to_string())?;
-    built.systems(names, world).map_err(|error| error.to_string())?;
-    built.purposes(names, world).map_err(|error| error.to_string())?;
-    built.fields(names, world).map_err(|error| error.to_string())?;
-    built.agreements(names, world).map_err(|error| error.to_string())?;
+    built.agencies(world)?;
+    built.systems(names, world)?;
+    built.purposes(names, world)?;
+    built.fields(names, world)?;
+    built.agreements(names, world)?;
     Ok(built.0)
 }
 
 type Attributes<'a> = Vec<(&'a str, RestrictedExpression)>;
-type Outcome = Result<(), Box<dyn std::error::Error>>;
+type Outcome = Result<(), String>;
 
 #[derive(Default)]
 struct Built(Vec<Entity>);
@@ -92,7 +90,8 @@ struct Built(Vec<Entity>);
 impl Built {
     fn add(&mut self, uid: EntityUid, attributes: Attributes<'_>, parents: Vec<EntityUid>) -> Outcome {
         let attributes = attributes.into_iter().map(|(name, value)| (name.to_owned(), value));
-        self.0.push(Entity::new_with_tags(uid, attributes, parents, [])?);
+        let entity = Entity::new_with_tags(uid, attributes, parents, []).map_err(|error| error.to_string())?;
+        self.0.push(entity);
         Ok(())
     }
 
@@ -160,7 +159,7 @@ fn agreement_attributes(
     agreement: &Agreement,
     names: &Names,
     positions: &HashMap<&str, usize>,
-) -> Result<Attributes<'static>, ParseErrors> {
+) -> Result<Attributes<'static>, String> {
     let mut fields = Vec::new();
     for (record_type, granted) in &agreement.records {
         let Some(&position) = positions.get(record_type.name.as_str()) else { continue };
@@ -180,15 +179,16 @@ fn agreement_attributes(
     ])
 }
 
-fn uid(entity_type: &str, id: &str) -> Result<EntityUid, ParseErrors> {
-    Ok(EntityUid::from_type_name_and_id(entity_type.parse::<EntityTypeName>()?, EntityId::new(id)))
+fn uid(entity_type: &str, id: &str) -> Result<EntityUid, String> {
+    let entity_type: EntityTypeName = entity_type.parse().map_err(|error| format!("{entity_type}: {error}"))?;
+    Ok(EntityUid::from_type_name_and_id(entity_type, EntityId::new(id)))
 }
 
 fn entity(uid: &EntityUid) -> RestrictedExpression {
     RestrictedExpression::new_entity_uid(uid.clone())
 }
 
-fn word(entity_type: &str, id: &str) -> Result<RestrictedExpression, ParseErrors> {
+fn word(entity_type: &str, id: &str) -> Result<RestrictedExpression, String> {
     Ok(RestrictedExpression::new_entity_uid(uid(entity_type, id)?))
 }
 
