@@ -1,0 +1,24 @@
+//! The life of a query: decide, plan identity links, fetch from all sources side by side, assemble, record, release.
+//!
+//! [`Hub`] holds no state of its own: it is a snapshot of the agreements, the sources and the log, replaced as a whole on
+//! reload. It knows record types by descriptor only, never by name. Wire parsing and status mapping are the server's.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+mod assemble;
+mod error;
+mod gather;
+mod hub;
+mod question;
+mod record;
+mod sources;
+mod values;
+mod verify;
+
+pub use assemble::{basis, withheld};
+pub use error::{CallError, Failure, FailureOwner, Violation};
+pub use hub::{Answered, Hub};
+pub use question::{Call, Claim, Purpose, Question, Selection, VerifyQuestion};
+pub use record::{begin_entry, officer};
+pub use sources::{SourceSettings, Sources, SourcesError};
+pub use values::claim_fits;

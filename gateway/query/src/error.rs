@@ -1,0 +1,165 @@
+//! Why a call has no answer, and whose failure it is.
+
+use access::Refusal;
+use adapter_sdk::SourceError;
+use proto::query::v1::Receipt;
+
+/// Something wrong in a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    /// Path of the request field, for example `selections[0].field_mask`.
+    pub field: String,
+    /// What is wrong and what would be right, in English. Never the value.
+    pub english: String,
+    /// The same in Vietnamese.
+    pub vietnamese: String,
+}
+
+/// Why a call ended without an answer.
+#[derive(Debug, thiserror::Error)]
+pub enum CallError {
+    /// The request is wrong.
+    #[error("the request is invalid in {} place(s)", .violations.len())]
+    Invalid {
+        /// What is wrong.
+        violations: Vec<Violation>,
+        /// Proof of recording.
+        receipt: Option<Receipt>,
+    },
+    /// Policy refuses all of it.
+    #[error("refused: {}", .refusal.reason)]
+    Refused {
+        /// The refusal.
+        refusal: Box<Refusal>,
+        /// Proof of recording.
+        receipt: Option<Receipt>,
+    },
+    /// A source the caller cannot do without did not answer.
+    #[error("required source {source_id} failed: {}", .failure.reason)]
+    RequiredSource {
+        /// Source id.
+        source_id: String,
+        /// What happened.
+        failure: Failure,
+        /// Proof of recording.
+        receipt: Option<Receipt>,
+    },
+    /// The caller's deadline passed.
+    #[error("the deadline passed before an answer could be given")]
+    DeadlineExceeded {
+        /// Proof of recording.
+        receipt: Option<Receipt>,
+    },
+    /// The audit log could not record the call; nothing is released.
+    #[error("the audit log cannot record the call: {0}")]
+    NotRecorded(#[from] audit::AppendError),
+}
+
+impl CallError {
+    /// Stable reason for the audit entry and the caller.
+    pub fn reason(&self) -> &str {
+        match self {
+            Self::Invalid { .. } => "INVALID_REQUEST",
+            Self::Refused { refusal, .. } => &refusal.reason,
+            Self::RequiredSource { .. } => "REQUIRED_SOURCE_FAILED",
+            Self::DeadlineExceeded { .. } => "DEADLINE_EXCEEDED",
+            Self::NotRecorded(_) => "AUDIT_LOG_UNAVAILABLE",
+        }
+    }
+
+    /// Proof of recording, when the log could record.
+    pub fn receipt(&self) -> Option<&Receipt> {
+        match self {
+            Self::Invalid { receipt, .. }
+            | Self::Refused { receipt, .. }
+            | Self::RequiredSource { receipt, .. }
+            | Self::DeadlineExceeded { receipt } => receipt.as_ref(),
+            Self::NotRecorded(_) => None,
+        }
+    }
+
+    pub(crate) fn recorded(mut self, proof: Receipt) -> Self {
+        match &mut self {
+            Self::Invalid { receipt, .. }
+            | Self::Refused { receipt, .. }
+            | Self::RequiredSource { receipt, .. }
+            | Self::DeadlineExceeded { receipt } => *receipt = Some(proof),
+            Self::NotRecorded(_) => {}
+        }
+        self
+    }
+}
+
+/// Whose failure it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FailureOwner {
+    /// The hub.
+    Gateway,
+    /// The adapter or its mapping.
+    Adapter,
+    /// The database.
+    Source,
+}
+
+/// Why one source did not answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// Whose it is.
+    pub owner: FailureOwner,
+    /// Stable reason.
+    pub reason: &'static str,
+    /// True when the source holds something that cannot be read, rather than being out of reach.
+    pub invalid_at_source: bool,
+}
+
+impl Failure {
+    /// The hub's own bound on calls under way to the source was reached and no slot came free in time.
+    pub(crate) const BUSY: Self =
+        Self { owner: FailureOwner::Gateway, reason: "SOURCE_BUSY", invalid_at_source: false };
+    /// The number asked about leads to more than one person.
+    pub(crate) const AMBIGUOUS_LINK: Self =
+        Self { owner: FailureOwner::Source, reason: "AMBIGUOUS_IDENTITY_LINK", invalid_at_source: true };
+
+    /// What the failure says, in Vietnamese and English.
+    pub fn messages(&self) -> (&'static str, &'static str) {
+        match self.reason {
+            "SOURCE_BUSY" => (
+                "Nguồn dữ liệu đang xử lý quá nhiều yêu cầu, xin thử lại sau.",
+                "The source has too many calls under way; try again later.",
+            ),
+            "AMBIGUOUS_IDENTITY_LINK" => (
+                "Số giấy tờ này gắn với nhiều người trong cơ sở dữ liệu, cần cơ quan quản lý rà soát.",
+                "The number belongs to several people in the register; its owner must clear it up.",
+            ),
+            "SOURCE_TIMEOUT" => (
+                "Nguồn dữ liệu không trả lời trong thời gian cho phép.",
+                "The source did not answer in the time allowed.",
+            ),
+            "SOURCE_TOO_MANY_RECORDS" => (
+                "Nguồn dữ liệu có quá nhiều bản ghi cho một số định danh, cần cơ quan quản lý rà soát.",
+                "The source holds too many records under one number; its owner must clear it up.",
+            ),
+            "SOURCE_SCHEMA_CHANGED" => (
+                "Cấu trúc cơ sở dữ liệu nguồn đã thay đổi so với bản ánh xạ đã ký.",
+                "The structure of the source no longer fits its mapping.",
+            ),
+            "SOURCE_CREDENTIALS" => {
+                ("Nguồn dữ liệu từ chối tài khoản kết nối.", "The source refuses the hub's account.")
+            }
+            _ => ("Không kết nối được tới nguồn dữ liệu.", "The source cannot be reached."),
+        }
+    }
+}
+
+impl From<&SourceError> for Failure {
+    fn from(error: &SourceError) -> Self {
+        let owner = match error {
+            SourceError::UnknownRecordType { .. }
+            | SourceError::UnsupportedKey { .. }
+            | SourceError::SchemaChanged { .. }
+            | SourceError::Internal(_) => FailureOwner::Adapter,
+            _ => FailureOwner::Source,
+        };
+        Self { owner, reason: error.reason(), invalid_at_source: matches!(error, SourceError::TooManyRecords { .. }) }
+    }
+}

@@ -1,0 +1,241 @@
+//! The request path.
+
+use std::sync::Arc;
+
+use access::{AccessRequest, AccessSet, Action, Permit};
+use aws_lc_rs::digest;
+use chrono::Utc;
+use prost::Message;
+use proto::{
+    Schema,
+    audit::v1::{self as log, entry},
+    query::v1::{QueryResponse, Receipt, VerifyResponse},
+};
+use tokio::time::Instant;
+use tracing::Instrument;
+
+use crate::{
+    assemble,
+    error::{CallError, Failure},
+    gather::{self, Gathered},
+    question::{Call, Question, VerifyQuestion},
+    record,
+    sources::Sources,
+    verify,
+};
+
+/// Everything a call needs, as one consistent snapshot.
+#[derive(Clone)]
+pub struct Hub {
+    /// Record types.
+    pub schema: Arc<Schema>,
+    /// Agreements, purposes and guardrails.
+    pub access: Arc<AccessSet>,
+    /// Databases.
+    pub sources: Arc<Sources>,
+    /// The log.
+    pub audit: Arc<audit::AuditLog>,
+    /// Hashes subjects' numbers for the log.
+    pub hasher: Arc<audit::SubjectHasher>,
+}
+
+/// A response that carries proof of its recording.
+pub trait Answered: Message + Sized {
+    /// Adds the proof.
+    fn set_receipt(&mut self, receipt: Receipt);
+    /// Whether everything asked was answered.
+    fn is_complete(&self) -> bool;
+}
+
+impl Answered for QueryResponse {
+    fn set_receipt(&mut self, receipt: Receipt) {
+        self.receipt = Some(receipt);
+    }
+    fn is_complete(&self) -> bool {
+        self.complete
+    }
+}
+
+impl Answered for VerifyResponse {
+    fn set_receipt(&mut self, receipt: Receipt) {
+        self.receipt = Some(receipt);
+    }
+    fn is_complete(&self) -> bool {
+        self.complete
+    }
+}
+
+impl Hub {
+    /// Reads records about one subject.
+    pub async fn query(&self, call: &Call, question: &Question) -> Result<QueryResponse, CallError> {
+        self.query_as(call, question, Action::Query, entry::Kind::Query).await
+    }
+
+    /// Reads records as one item of a batch, which agreements grant separately.
+    pub async fn batch_item(&self, call: &Call, question: &Question) -> Result<QueryResponse, CallError> {
+        self.query_as(call, question, Action::Batch, entry::Kind::BatchItem).await
+    }
+
+    async fn query_as(
+        &self,
+        call: &Call,
+        question: &Question,
+        action: Action,
+        kind: entry::Kind,
+    ) -> Result<QueryResponse, CallError> {
+        let mut entry = record::begin_entry(kind, call);
+        record::note_question(&mut entry, question, &self.hasher);
+        let answer = match self.ask(call, question, action, &mut entry).await {
+            Ok((permit, mut gathered)) => Ok(assemble::response(&self.sources, &permit, &mut gathered)),
+            Err(error) => Err(error),
+        };
+        self.release(call, entry, answer).await
+    }
+
+    /// Says of each claim whether the registers agree.
+    pub async fn verify(&self, call: &Call, question: &VerifyQuestion) -> Result<VerifyResponse, CallError> {
+        let mut entry = record::begin_entry(entry::Kind::Verify, call);
+        record::note_question(&mut entry, &question.question, &self.hasher);
+        let answer = match self.ask(call, &question.question, Action::Verify, &mut entry).await {
+            Ok((permit, gathered)) => Ok(verify::response(question, &permit, &gathered)),
+            Err(error) => Err(error),
+        };
+        self.release(call, entry, answer).await
+    }
+
+    /// Records a call that was refused before it could be understood, and hands back the refusal with its receipt.
+    pub async fn reject(&self, call: &Call, kind: entry::Kind, error: CallError) -> CallError {
+        let mut entry = record::begin_entry(kind, call);
+        note_error(&mut entry, &error);
+        match self.record(call, entry).await {
+            Ok(receipt) => error.recorded(receipt),
+            Err(unrecorded) => unrecorded,
+        }
+    }
+
+    /// Makes an entry durable.
+    pub async fn record(&self, call: &Call, mut entry: log::Entry) -> Result<Receipt, CallError> {
+        record::stamp(&mut entry, call);
+        let response_digest = entry.response_digest.clone();
+        let appended = self.audit.append(entry).instrument(tracing::info_span!("record")).await?;
+        Ok(Receipt {
+            log_origin: self.audit.verifier().name().to_owned(),
+            log_index: appended.log_index,
+            leaf_hash: appended.leaf_hash.to_vec(),
+            response_digest,
+        })
+    }
+
+    /// Decides, then asks the sources for what may be released and nothing else.
+    async fn ask(
+        &self,
+        call: &Call,
+        question: &Question,
+        action: Action,
+        entry: &mut log::Entry,
+    ) -> Result<(Permit, Gathered), CallError> {
+        let permit = self.decide(call, question, action, entry)?;
+        if Instant::now() >= call.deadline {
+            return Err(CallError::DeadlineExceeded { receipt: None });
+        }
+        let gathered = gather::gather(&self.sources, &permit, &question.subject, call.source_deadline())
+            .instrument(tracing::info_span!("fetch"))
+            .await;
+        record::note_sources(entry, &permit, &gathered, &self.hasher);
+        match failed_requirement(question, &gathered) {
+            Some((source_id, failure)) => Err(CallError::RequiredSource { source_id, failure, receipt: None }),
+            None => Ok((permit, gathered)),
+        }
+    }
+
+    fn decide(
+        &self,
+        call: &Call,
+        question: &Question,
+        action: Action,
+        entry: &mut log::Entry,
+    ) -> Result<Permit, CallError> {
+        let _span = tracing::info_span!("decide").entered();
+        let selections: Vec<_> = question
+            .selections
+            .iter()
+            .map(|selection| (Arc::clone(&selection.record_type), selection.fields.clone()))
+            .collect();
+        let decision = self.access.decide(&AccessRequest {
+            caller: &call.caller,
+            officer: Some(&question.officer),
+            purpose_code: &question.purpose.code,
+            dossier_number: question.purpose.dossier_number.as_deref(),
+            action,
+            selections: &selections,
+            now: Utc::now(),
+        });
+        match decision {
+            Ok(permit) => {
+                record::note_permit(entry, &permit);
+                Ok(permit)
+            }
+            Err(refusal) => {
+                record::note_refusal(entry, &refusal);
+                Err(CallError::Refused { refusal: Box::new(refusal), receipt: None })
+            }
+        }
+    }
+
+    /// **Invariant**: the only way out of a call. Nothing is returned, answer or error, before its entry is durable; when
+    /// the log cannot record, the only thing returned is that.
+    async fn release<R: Answered>(
+        &self,
+        call: &Call,
+        mut entry: log::Entry,
+        answer: Result<R, CallError>,
+    ) -> Result<R, CallError> {
+        let answer = match answer {
+            Ok(_) if Instant::now() >= call.deadline => Err(CallError::DeadlineExceeded { receipt: None }),
+            other => other,
+        };
+        match &answer {
+            Ok(response) => {
+                entry.response_digest = digest::digest(&digest::SHA256, &response.encode_to_vec()).as_ref().to_vec();
+                entry.set_outcome(if response.is_complete() {
+                    entry::Outcome::Answered
+                } else {
+                    entry::Outcome::Partial
+                });
+            }
+            Err(error) => note_error(&mut entry, error),
+        }
+        let receipt = self.record(call, entry).await?;
+        match answer {
+            Ok(mut response) => {
+                response.set_receipt(receipt);
+                Ok(response)
+            }
+            Err(error) => Err(error.recorded(receipt)),
+        }
+    }
+}
+
+/// An entry for a call without an answer says so; what had been decided stays, what had been released does not.
+fn note_error(entry: &mut log::Entry, error: &CallError) {
+    entry.set_outcome(match error {
+        CallError::Invalid { .. } => entry::Outcome::Invalid,
+        CallError::Refused { .. } => entry::Outcome::Refused,
+        CallError::RequiredSource { .. } | CallError::DeadlineExceeded { .. } | CallError::NotRecorded(_) => {
+            entry::Outcome::Failed
+        }
+    });
+    entry.reason = error.reason().to_owned();
+    for access in &mut entry.accesses {
+        access.fields_released.clear();
+    }
+}
+
+fn failed_requirement(question: &Question, gathered: &Gathered) -> Option<(String, Failure)> {
+    gathered.answers.iter().find_map(|answer| match &answer.result {
+        Err(failure) if question.required_sources.contains(&answer.source) => {
+            Some((answer.source.clone(), failure.clone()))
+        }
+        _ => None,
+    })
+}

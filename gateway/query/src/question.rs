@@ -1,0 +1,90 @@
+//! Parsed questions: what the server hands over once every part of a request has been checked.
+
+use std::{sync::Arc, time::Duration};
+
+use access::{Caller, Officer};
+use adapter_sdk::Key;
+use proto::{FieldSet, RecordType};
+use tokio::time::Instant;
+
+/// What is known of a call beside its question.
+#[derive(Debug, Clone)]
+pub struct Call {
+    /// gRPC method in full, without the leading slash.
+    pub method: &'static str,
+    /// Who calls.
+    pub caller: Caller,
+    /// SHA-256 of the client certificate, hex.
+    pub certificate_sha256: String,
+    /// When the call arrived.
+    pub received: Instant,
+    /// When the caller stops waiting.
+    pub deadline: Instant,
+    /// W3C trace id, hex; empty when not traced.
+    pub trace_id: String,
+}
+
+impl Call {
+    /// When sources must have answered, so that time is left to record and release: a tenth of the caller's time,
+    /// between 2 and 100 ms, is kept back.
+    pub(crate) fn source_deadline(&self) -> Instant {
+        let whole = self.deadline.saturating_duration_since(self.received);
+        let kept = (whole / 10).clamp(Duration::from_millis(2), Duration::from_millis(100));
+        self.deadline.checked_sub(kept).unwrap_or(self.deadline)
+    }
+}
+
+/// Why the question is asked.
+#[derive(Debug, Clone)]
+pub struct Purpose {
+    /// Code from the purpose catalogue.
+    pub code: String,
+    /// Dossier number, canonical.
+    pub dossier_number: Option<String>,
+    /// Free text.
+    pub justification: String,
+}
+
+/// One record type and the fields wanted.
+#[derive(Debug, Clone)]
+pub struct Selection {
+    /// The record type.
+    pub record_type: Arc<RecordType>,
+    /// Leaf fields; never empty.
+    pub fields: FieldSet,
+}
+
+/// A question about one subject.
+#[derive(Debug, Clone)]
+pub struct Question {
+    /// The number asked about, canonical.
+    pub subject: Key,
+    /// What is wanted, each record type once.
+    pub selections: Vec<Selection>,
+    /// Why.
+    pub purpose: Purpose,
+    /// Who acts.
+    pub officer: Officer,
+    /// Ids of sources that must answer.
+    pub required_sources: Vec<String>,
+}
+
+/// A value the caller believes.
+#[derive(Debug, Clone)]
+pub struct Claim {
+    /// Position in [`Question::selections`] of the record type claimed about.
+    pub selection: usize,
+    /// Position of the leaf field.
+    pub field: usize,
+    /// The claimed value, as text.
+    pub value: String,
+}
+
+/// A question of the verify kind: the selections are those the claims need.
+#[derive(Debug, Clone)]
+pub struct VerifyQuestion {
+    /// Subject, purpose, officer, and the fields the claims are about.
+    pub question: Question,
+    /// The claims.
+    pub claims: Vec<Claim>,
+}

@@ -1,0 +1,214 @@
+//! The sources the hub may ask, and the identity links that follow from what they describe.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use adapter_sdk::{Adapter, FetchRequest, Fetched, Key};
+use proto::{
+    FieldSet, RecordType,
+    options::v1::{IdentifierKind, Sensitivity},
+};
+use tokio::{sync::Semaphore, time::Instant};
+use tracing::Instrument;
+
+use crate::error::Failure;
+
+/// Longest chain of identity links followed.
+const LINK_HOPS_MAX: usize = 2;
+
+/// Limits on how a source is asked.
+#[derive(Debug, Clone)]
+pub struct SourceSettings {
+    /// Calls under way to the source at one time, from 1.
+    pub concurrency_max: usize,
+}
+
+impl Default for SourceSettings {
+    fn default() -> Self {
+        Self { concurrency_max: 32 }
+    }
+}
+
+/// Why a set of sources cannot be used.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SourcesError {
+    /// Two sources have one id.
+    #[error("two sources are called {0}")]
+    DuplicateId(String),
+}
+
+/// All sources.
+pub struct Sources {
+    list: Vec<Source>,
+    by_record_type: BTreeMap<String, Vec<usize>>,
+    links: Vec<Link>,
+}
+
+pub(crate) struct Source {
+    adapter: Arc<dyn Adapter>,
+    slots: Semaphore,
+}
+
+/// From one kind of number to another, through a record that is found by the first and states the second.
+#[derive(Debug, Clone)]
+pub(crate) struct Link {
+    pub(crate) from: IdentifierKind,
+    pub(crate) to: IdentifierKind,
+    pub(crate) source: usize,
+    pub(crate) record_type: Arc<RecordType>,
+    pub(crate) field: usize,
+    authority: bool,
+}
+
+impl Sources {
+    /// Takes the sources in the order in which they are to appear in answers.
+    pub fn new(adapters: Vec<(Arc<dyn Adapter>, SourceSettings)>) -> Result<Self, SourcesError> {
+        let mut sources = Self { list: Vec::new(), by_record_type: BTreeMap::new(), links: Vec::new() };
+        let mut ids = BTreeSet::new();
+        for (index, (adapter, settings)) in adapters.into_iter().enumerate() {
+            let description = adapter.describe();
+            if !ids.insert(description.id.clone()) {
+                return Err(SourcesError::DuplicateId(description.id.clone()));
+            }
+            for record in &description.records {
+                sources.by_record_type.entry(record.record_type.name.clone()).or_default().push(index);
+                sources.links.extend(links_of(index, &record.record_type, &record.lookup, &record.fields));
+            }
+            sources.list.push(Source { adapter, slots: Semaphore::new(settings.concurrency_max.max(1)) });
+        }
+        // The source of authority is asked first.
+        sources.links.sort_by_key(|link| !link.authority);
+        Ok(sources)
+    }
+
+    /// The adapters, in order.
+    pub fn adapters(&self) -> impl Iterator<Item = &Arc<dyn Adapter>> {
+        self.list.iter().map(|source| &source.adapter)
+    }
+
+    /// Whether any source has this id.
+    pub fn has(&self, id: &str) -> bool {
+        self.list.iter().any(|source| source.adapter.describe().id == id)
+    }
+
+    /// Whether a record type can be found from a kind of number, directly or over identity links.
+    pub fn reaches(&self, record_type: &RecordType, from: IdentifierKind) -> bool {
+        self.holding(record_type).iter().any(|&source| {
+            self.lookup_kinds(source, record_type).any(|kind| kind == from || !self.paths(from, kind).is_empty())
+        })
+    }
+
+    /// Whether any source holds the record type.
+    pub fn holds(&self, record_type: &RecordType) -> bool {
+        !self.holding(record_type).is_empty()
+    }
+
+    pub(crate) fn holding(&self, record_type: &RecordType) -> &[usize] {
+        self.by_record_type.get(&record_type.name).map_or(&[], Vec::as_slice)
+    }
+
+    pub(crate) fn get(&self, index: usize) -> &Source {
+        &self.list[index]
+    }
+
+    pub(crate) fn lookup_kinds(
+        &self,
+        source: usize,
+        record_type: &RecordType,
+    ) -> impl Iterator<Item = IdentifierKind> + '_ {
+        self.list[source]
+            .adapter
+            .describe()
+            .record(&record_type.name)
+            .map_or(&[][..], |record| &record.lookup)
+            .iter()
+            .copied()
+    }
+
+    /// The chains of links from one kind of number to another, shortest first, authorities first.
+    pub(crate) fn paths(&self, from: IdentifierKind, to: IdentifierKind) -> Vec<Vec<&Link>> {
+        let mut found = Vec::new();
+        let mut open: Vec<Vec<&Link>> =
+            self.links.iter().filter(|link| link.from == from).map(|link| vec![link]).collect();
+        for _ in 0..LINK_HOPS_MAX {
+            let mut longer = Vec::new();
+            for path in open {
+                let Some(end) = path.last().map(|link| link.to) else { continue };
+                if end == to {
+                    found.push(path);
+                    continue;
+                }
+                let onward = self.links.iter().filter(|link| {
+                    link.from == end && link.to != from && path.iter().all(|passed| passed.from != link.to)
+                });
+                longer.extend(onward.map(|link| path.iter().copied().chain([link]).collect::<Vec<_>>()));
+            }
+            open = longer;
+        }
+        found
+    }
+}
+
+/// The links a record offers. A number that is itself sensitive data in its register (a criminal record's, say) is no
+/// link: the hub does not consult such a register merely to find out who somebody is.
+fn links_of(source: usize, record_type: &Arc<RecordType>, lookup: &[IdentifierKind], mapped: &FieldSet) -> Vec<Link> {
+    let mut links = Vec::new();
+    for index in mapped.iter() {
+        let Some(field) = record_type.fields.get(index) else { continue };
+        let Some(to) = field.identifies else { continue };
+        if field.sensitivity == Sensitivity::Sensitive || field.repeated {
+            continue;
+        }
+        links.extend(lookup.iter().filter(|from| **from != to).map(|&from| Link {
+            from,
+            to,
+            source,
+            record_type: Arc::clone(record_type),
+            field: index,
+            authority: field.authority,
+        }));
+    }
+    links
+}
+
+impl Source {
+    pub(crate) fn id(&self) -> &str {
+        &self.adapter.describe().id
+    }
+
+    pub(crate) fn mapping_digest(&self) -> &str {
+        &self.adapter.describe().mapping_digest
+    }
+
+    /// Asks within the deadline and the bound on calls under way.
+    pub(crate) async fn fetch(
+        &self,
+        record_type: &Arc<RecordType>,
+        key: &Key,
+        fields: &FieldSet,
+        deadline: Instant,
+    ) -> Result<Fetched, Failure> {
+        let span = tracing::info_span!("source", lienthong.source = self.id(), lienthong.record_type = record_type.name, error.type = tracing::field::Empty);
+        let request =
+            FetchRequest { record_type: Arc::clone(record_type), key: key.clone(), fields: fields.clone(), deadline };
+        async {
+            let slot = tokio::time::timeout_at(deadline, self.slots.acquire()).await;
+            let Ok(Ok(_slot)) = slot else { return Err(Failure::BUSY) };
+            let answer = tokio::time::timeout_at(deadline, self.adapter.fetch(&request)).await;
+            let failure = match answer {
+                Ok(Ok(fetched)) => return Ok(fetched),
+                Ok(Err(error)) => {
+                    tracing::warn!(lienthong.source = self.id(), error = %error, "source failed");
+                    Failure::from(&error)
+                }
+                Err(_) => Failure::from(&adapter_sdk::SourceError::Timeout),
+            };
+            tracing::Span::current().record("error.type", failure.reason);
+            Err(failure)
+        }
+        .instrument(span)
+        .await
+    }
+}
