@@ -1,1 +1,41 @@
-fn main() {}
+//! `lienthong`: the hub, and the tools of those who use, watch and try it.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+mod call;
+mod client;
+mod commands;
+mod config;
+mod identity;
+mod listen;
+mod parse;
+mod readiness;
+mod rejections;
+mod serve;
+mod services;
+mod show;
+mod status;
+mod telemetry;
+mod tls;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let arguments = commands::Arguments::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("lienthong: cannot start: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(commands::run(arguments)) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("lienthong: {error:#}");
+            client::exit_code(&error)
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! The command line's side of a connection: profile, channel, and what went wrong in words.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
+
+use anyhow::{Context, anyhow};
+use proto::{audit::v1 as log, query::v1 as wire};
+use serde::{Deserialize, Serialize};
+use tonic::{
+    Code, Request, Status,
+    transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity},
+};
+use tonic_types::StatusExt;
+
+use crate::commands::Connect;
+
+/// How one system of one agency reaches the hub.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Profile {
+    /// `https://host:port`.
+    pub(crate) endpoint: String,
+    /// PEM file of the authority that signed the hub's certificate; relative to the profile.
+    pub(crate) authority: PathBuf,
+    /// PEM file of the system's certificate.
+    pub(crate) certificate: PathBuf,
+    /// PEM file of its key.
+    pub(crate) private_key: PathBuf,
+    /// Officer in whose name calls are made.
+    pub(crate) officer: ProfileOfficer,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ProfileOfficer {
+    pub(crate) id: String,
+    pub(crate) name: String,
+    #[serde(default)]
+    pub(crate) unit: String,
+}
+
+/// A connected client.
+pub(crate) struct Client {
+    pub(crate) channel: Channel,
+    officer: ProfileOfficer,
+    timeout: Duration,
+}
+
+impl Profile {
+    pub(crate) fn load(path: &Path) -> anyhow::Result<Self> {
+        let text = fs::read_to_string(path).with_context(|| format!("cannot read profile {}", path.display()))?;
+        let mut profile: Self =
+            toml::from_str(&text).with_context(|| format!("profile {} is not valid", path.display()))?;
+        let folder = path.parent().unwrap_or(Path::new(""));
+        for file in [&mut profile.authority, &mut profile.certificate, &mut profile.private_key] {
+            *file = folder.join(&*file);
+        }
+        Ok(profile)
+    }
+}
+
+impl Client {
+    /// Connects as a command line says.
+    pub(crate) async fn of(connect: &Connect) -> anyhow::Result<Self> {
+        let mut profile = Profile::load(&connect.profile)?;
+        if let (Some(id), Some(name)) = (&connect.officer_id, &connect.officer_name) {
+            profile.officer = ProfileOfficer { id: id.clone(), name: name.clone(), unit: String::new() };
+        }
+        Self::connect(&profile, Duration::from_millis(connect.timeout_ms)).await
+    }
+
+    pub(crate) async fn connect(profile: &Profile, timeout: Duration) -> anyhow::Result<Self> {
+        let read = |path: &Path| fs::read(path).with_context(|| format!("cannot read {}", path.display()));
+        let tls = ClientTlsConfig::new()
+            .ca_certificate(Certificate::from_pem(read(&profile.authority)?))
+            .identity(Identity::from_pem(read(&profile.certificate)?, read(&profile.private_key)?));
+        let endpoint = Endpoint::from_shared(profile.endpoint.clone())
+            .with_context(|| format!("{} is no endpoint", profile.endpoint))?
+            .connect_timeout(Duration::from_secs(5))
+            .tls_config(tls)
+            .context("certificate, private key or authority cannot be used")?;
+        let channel =
+            endpoint.connect().await.with_context(|| format!("cannot connect to the hub at {}", profile.endpoint))?;
+        Ok(Self { channel, officer: profile.officer.clone(), timeout })
+    }
+
+    /// A request with the client's deadline.
+    pub(crate) fn request<T>(&self, message: T) -> Request<T> {
+        let mut request = Request::new(message);
+        request.set_timeout(self.timeout);
+        request
+    }
+
+    pub(crate) fn officer(&self) -> wire::Officer {
+        let ProfileOfficer { id, name, unit } = self.officer.clone();
+        wire::Officer { id, name, unit }
+    }
+
+    pub(crate) fn reader(&self) -> log::Officer {
+        let ProfileOfficer { id, name, unit } = self.officer.clone();
+        log::Officer { id, name, unit, assurance: String::new() }
+    }
+}
+
+/// A gRPC status as an error that keeps its code for [`exit_code`].
+#[derive(Debug, thiserror::Error)]
+#[error("{}", describe(.0))]
+pub(crate) struct CallFailed(pub(crate) Box<Status>);
+
+impl From<Status> for CallFailed {
+    fn from(status: Status) -> Self {
+        Self(Box::new(status))
+    }
+}
+
+/// What a status says, in every part it says it in.
+fn describe(status: &Status) -> String {
+    let details = status.get_error_details();
+    let mut text = format!("{:?}", status.code());
+    if let Some(info) = details.error_info() {
+        text.push_str(&format!(" ({})", info.reason));
+    }
+    text.push_str(&format!(": {}", status.message()));
+    if let Some(request) = details.bad_request() {
+        for violation in &request.field_violations {
+            text.push_str(&format!("\n  {}: {}", violation.field, violation.description));
+        }
+    }
+    if let Some(localized) = details.localized_message() {
+        text.push_str(&format!("\n  {}", localized.message));
+    }
+    if let Some(index) = status.metadata().get(crate::status::LOG_INDEX_KEY).and_then(|value| value.to_str().ok()) {
+        text.push_str(&format!("\n  recorded in the audit log as entry {index}"));
+    }
+    if status.code() == Code::Unknown || status.message().contains("transport error") {
+        if let Some(source) = std::error::Error::source(status) {
+            text.push_str(&format!("\n  {source}: does the hub accept this certificate?"));
+        }
+    }
+    text
+}
+
+/// The exit code an error stands for.
+pub(crate) fn exit_code(error: &anyhow::Error) -> ExitCode {
+    let code = error.downcast_ref::<CallFailed>().map(|failed| failed.0.code());
+    ExitCode::from(match code {
+        Some(Code::PermissionDenied | Code::Unauthenticated) => 3,
+        Some(Code::Unavailable | Code::ResourceExhausted | Code::DeadlineExceeded) => 5,
+        _ => 1,
+    })
+}
+
+/// Splits `TYPE:REST`, and finds the record type by its full name or by a last part only one has.
+pub(crate) fn typed<'a>(schema: &proto::Schema, text: &'a str) -> anyhow::Result<(String, &'a str)> {
+    let (name, rest) = text.split_once(':').ok_or_else(|| anyhow!("{text} lacks the record type: write TYPE:FIELD"))?;
+    if schema.record_type(name).is_some() {
+        return Ok((name.to_owned(), rest));
+    }
+    let ends = |full: &str| full.rsplit('.').next().is_some_and(|last| last.eq_ignore_ascii_case(name));
+    let found: Vec<_> = schema.record_types().filter(|record| ends(&record.name)).collect();
+    match found[..] {
+        [one] => Ok((one.name.clone(), rest)),
+        // Unknown here may be known there: the hub answers for its own schema.
+        [] => Ok((name.to_owned(), rest)),
+        _ => Err(anyhow!("{name} is the name of several record types; write it in full")),
+    }
+}

@@ -1,0 +1,283 @@
+//! The configuration file: one TOML file, unknown keys rejected, secrets by reference, paths relative to the file.
+
+use std::{
+    fmt, fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use adapter_sdk::SecretUrl;
+use anyhow::{Context, bail};
+use serde::Deserialize;
+
+/// The whole file.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Config {
+    pub(crate) server: ServerConfig,
+    pub(crate) tls: TlsConfig,
+    pub(crate) access: AccessConfig,
+    pub(crate) audit: AuditConfig,
+    #[serde(default)]
+    pub(crate) telemetry: TelemetryConfig,
+    #[serde(default)]
+    pub(crate) sources: Vec<SourceConfig>,
+    /// Folder the file lies in; relative paths start there.
+    #[serde(skip)]
+    folder: PathBuf,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ServerConfig {
+    /// Address and port to listen on; port 0 takes a free one.
+    pub(crate) listen: SocketAddr,
+    /// Trust domain of the systems' SPIFFE ids.
+    pub(crate) trust_domain: String,
+    /// Time a call may take when the caller sets no deadline.
+    #[serde(default = "ServerConfig::call_timeout_ms")]
+    pub(crate) call_timeout_ms: u64,
+    /// Longest deadline a caller may set; a longer one is cut to this.
+    #[serde(default = "ServerConfig::call_timeout_max_ms")]
+    pub(crate) call_timeout_max_ms: u64,
+    /// Largest request message.
+    #[serde(default = "ServerConfig::request_bytes_max")]
+    pub(crate) request_bytes_max: usize,
+    /// Items of one batch under way at one time.
+    #[serde(default = "ServerConfig::batch_concurrency_max")]
+    pub(crate) batch_concurrency_max: usize,
+    /// Time for a TLS handshake.
+    #[serde(default = "ServerConfig::handshake_timeout_ms")]
+    pub(crate) handshake_timeout_ms: u64,
+    /// A connection is asked to close after this time, so that a certificate is looked at again.
+    #[serde(default = "ServerConfig::connection_age_max_s")]
+    pub(crate) connection_age_max_s: u64,
+    /// Time for calls under way to end when the hub stops.
+    #[serde(default = "ServerConfig::shutdown_timeout_s")]
+    pub(crate) shutdown_timeout_s: u64,
+    /// How often each source's readiness is asked for.
+    #[serde(default = "ServerConfig::readiness_interval_s")]
+    pub(crate) readiness_interval_s: u64,
+}
+
+impl ServerConfig {
+    const fn call_timeout_ms() -> u64 {
+        10_000
+    }
+    const fn call_timeout_max_ms() -> u64 {
+        60_000
+    }
+    const fn request_bytes_max() -> usize {
+        256 * 1024
+    }
+    const fn batch_concurrency_max() -> usize {
+        16
+    }
+    const fn handshake_timeout_ms() -> u64 {
+        5_000
+    }
+    const fn connection_age_max_s() -> u64 {
+        3_600
+    }
+    const fn shutdown_timeout_s() -> u64 {
+        20
+    }
+    const fn readiness_interval_s() -> u64 {
+        10
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TlsConfig {
+    /// PEM file: the hub's certificate, then its chain.
+    pub(crate) certificate: PathBuf,
+    /// PEM file: the key of the certificate.
+    pub(crate) private_key: PathBuf,
+    /// PEM files: authorities whose client certificates are accepted.
+    pub(crate) client_authorities: Vec<PathBuf>,
+    /// PEM files: revocation lists of these authorities.
+    #[serde(default)]
+    pub(crate) revocation_lists: Vec<PathBuf>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AccessConfig {
+    /// Folder of sharing agreements.
+    pub(crate) grants: PathBuf,
+    /// Folder of Cedar policies.
+    pub(crate) policies: PathBuf,
+    /// Purpose catalogue.
+    pub(crate) purposes: PathBuf,
+    /// Agencies and their kinds.
+    pub(crate) agencies: PathBuf,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AuditConfig {
+    /// SQLite file of the log; made when absent.
+    pub(crate) database: PathBuf,
+    /// File with the log's signing key (`lienthong dev ca` makes one). The key's name is the log's origin.
+    pub(crate) signing_key: PathBuf,
+    /// File with the key that hashes subjects' numbers: 32 bytes or more.
+    pub(crate) subject_key: PathBuf,
+    /// Entries that may wait to be written; beyond it calls are refused.
+    #[serde(default = "AuditConfig::queue_entries_max")]
+    pub(crate) queue_entries_max: usize,
+}
+
+impl AuditConfig {
+    const fn queue_entries_max() -> usize {
+        4_096
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct TelemetryConfig {
+    /// Which spans and events are kept, in the syntax of `tracing_subscriber::EnvFilter`.
+    pub(crate) filter: String,
+    /// Form of the log lines on standard error.
+    pub(crate) format: LogFormat,
+    /// OTLP gRPC endpoint for traces; absent: not exported.
+    pub(crate) otlp_endpoint: Option<String>,
+    /// Name of this service in traces.
+    pub(crate) service_name: String,
+}
+
+impl Default for TelemetryConfig {
+    fn default() -> Self {
+        Self {
+            filter: "info".to_owned(),
+            format: LogFormat::Text,
+            otlp_endpoint: None,
+            service_name: "lienthong".to_owned(),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum LogFormat {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SourceConfig {
+    /// Id of the source, as its mapping states it.
+    pub(crate) id: String,
+    /// Where its database is.
+    pub(crate) database: DatabaseReference,
+    /// Mapping file; absent: the one built in for this id.
+    pub(crate) mapping: Option<PathBuf>,
+    /// Connections held at most.
+    #[serde(default = "SourceConfig::connections_max")]
+    pub(crate) connections_max: u32,
+    /// Calls under way at most.
+    #[serde(default = "SourceConfig::concurrency_max")]
+    pub(crate) concurrency_max: usize,
+}
+
+impl SourceConfig {
+    const fn connections_max() -> u32 {
+        16
+    }
+    const fn concurrency_max() -> usize {
+        32
+    }
+}
+
+/// Where a database is. Addresses with credentials are never written into the configuration itself.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "snake_case")]
+pub(crate) enum DatabaseReference {
+    /// An SQLite file.
+    Sqlite(PathBuf),
+    /// A file whose only line is the address (`postgres://…`, `mysql://…`).
+    UrlFile(PathBuf),
+    /// An environment variable that holds the address.
+    UrlEnv(String),
+}
+
+impl fmt::Display for DatabaseReference {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sqlite(path) => write!(formatter, "SQLite file {}", path.display()),
+            Self::UrlFile(path) => write!(formatter, "address in {}", path.display()),
+            Self::UrlEnv(name) => write!(formatter, "address in ${name}"),
+        }
+    }
+}
+
+impl Config {
+    /// Reads the file. The error names line and column.
+    pub(crate) fn load(path: &Path) -> anyhow::Result<Self> {
+        let text = fs::read_to_string(path).with_context(|| format!("cannot read configuration {}", path.display()))?;
+        let mut config: Self =
+            toml::from_str(&text).with_context(|| format!("configuration {} is not valid", path.display()))?;
+        config.folder = path.parent().map(Path::to_owned).unwrap_or_default();
+        config.check()?;
+        Ok(config)
+    }
+
+    fn check(&self) -> anyhow::Result<()> {
+        let server = &self.server;
+        for (name, value) in [
+            ("call_timeout_ms", server.call_timeout_ms),
+            ("call_timeout_max_ms", server.call_timeout_max_ms),
+            ("handshake_timeout_ms", server.handshake_timeout_ms),
+            ("connection_age_max_s", server.connection_age_max_s),
+            ("readiness_interval_s", server.readiness_interval_s),
+            ("request_bytes_max", server.request_bytes_max as u64),
+            ("batch_concurrency_max", server.batch_concurrency_max as u64),
+        ] {
+            if value == 0 {
+                bail!("server.{name} must be at least 1");
+            }
+        }
+        if self.audit.queue_entries_max == 0 {
+            bail!("audit.queue_entries_max must be at least 1");
+        }
+        if self.tls.client_authorities.is_empty() {
+            bail!("tls.client_authorities must name at least one file");
+        }
+        for source in &self.sources {
+            if source.connections_max == 0 || source.concurrency_max == 0 {
+                bail!("source {}: connections_max and concurrency_max must be at least 1", source.id);
+            }
+        }
+        Ok(())
+    }
+
+    /// A path of the file, as the process can open it.
+    pub(crate) fn path(&self, path: &Path) -> PathBuf {
+        self.folder.join(path)
+    }
+
+    /// Reads the address a source's reference leads to.
+    pub(crate) fn database_url(&self, source: &SourceConfig) -> anyhow::Result<SecretUrl> {
+        let url = match &source.database {
+            DatabaseReference::Sqlite(path) => format!("sqlite://{}", self.path(path).display()),
+            DatabaseReference::UrlFile(path) => {
+                let path = self.path(path);
+                fs::read_to_string(&path)
+                    .with_context(|| format!("source {}: cannot read {}", source.id, path.display()))?
+                    .trim()
+                    .to_owned()
+            }
+            DatabaseReference::UrlEnv(name) => {
+                std::env::var(name).with_context(|| format!("source {}: variable {name} is not set", source.id))?
+            }
+        };
+        Ok(SecretUrl::new(url))
+    }
+
+    pub(crate) const fn call_timeout(&self) -> Duration {
+        Duration::from_millis(self.server.call_timeout_ms)
+    }
+}

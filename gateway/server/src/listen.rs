@@ -1,0 +1,136 @@
+//! The listening side: TLS handshakes in their own tasks, the caller's identity parsed once per connection, HTTP/2, drain.
+
+use std::{sync::Arc, time::Duration};
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo},
+    server::conn::auto,
+    service::TowerToHyperService,
+};
+use query::Hub;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::watch,
+    task::JoinSet,
+};
+use tokio_rustls::TlsAcceptor;
+use tonic::{body::Body, service::Routes};
+use tower::ServiceExt;
+
+use crate::{
+    call::Timeouts,
+    identity::{self, IdentityError, Peer},
+    rejections, status,
+};
+
+/// How connections are treated.
+pub(crate) struct Listening {
+    pub(crate) tls: TlsAcceptor,
+    pub(crate) trust_domain: String,
+    pub(crate) handshake_timeout: Duration,
+    pub(crate) connection_age_max: Duration,
+    pub(crate) shutdown_timeout: Duration,
+    pub(crate) timeouts: Timeouts,
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) routes: Routes,
+}
+
+/// Accepts until told to stop, then lets calls under way end within the shutdown timeout.
+pub(crate) async fn run(listening: Arc<Listening>, listener: TcpListener, mut stop: watch::Receiver<bool>) {
+    let mut connections = JoinSet::new();
+    loop {
+        let stream = tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => stream,
+                Err(error) => {
+                    // Out of file descriptors, mostly: wait for connections to close rather than spin.
+                    tracing::warn!(%error, "cannot accept a connection");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    continue;
+                }
+            },
+            () = told_to_stop(&mut stop) => break,
+        };
+        connections.spawn(connection(Arc::clone(&listening), stream, stop.clone()));
+        while connections.try_join_next().is_some() {}
+    }
+    drop(listener);
+    let drained = async { while connections.join_next().await.is_some() {} };
+    if tokio::time::timeout(listening.shutdown_timeout, drained).await.is_err() {
+        tracing::warn!("calls were still under way at the end of the shutdown timeout");
+    }
+}
+
+async fn connection(listening: Arc<Listening>, stream: TcpStream, mut stop: watch::Receiver<bool>) {
+    let Ok(address) = stream.peer_addr() else { return };
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "cannot turn off Nagle's algorithm");
+    }
+    let tls = match tokio::time::timeout(listening.handshake_timeout, listening.tls.accept(stream)).await {
+        Ok(Ok(tls)) => tls,
+        Ok(Err(error)) => {
+            tracing::warn!(client.address = %address.ip(), %error, "TLS handshake failed");
+            return;
+        }
+        Err(_) => {
+            tracing::warn!(client.address = %address.ip(), "TLS handshake took too long");
+            return;
+        }
+    };
+    let peer = identity::peer(tls.get_ref().1.peer_certificates(), &listening.trust_domain);
+    if let Err(error) = &peer {
+        tracing::warn!(client.address = %address.ip(), %error, "connection without a caller");
+    }
+    let age_max = listening.connection_age_max;
+    let service = tower::service_fn(move |request| answer(Arc::clone(&listening), peer.clone(), request));
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http2()
+        .keep_alive_interval(Duration::from_secs(20))
+        .keep_alive_timeout(Duration::from_secs(20))
+        .timer(hyper_util::rt::TokioTimer::new());
+    let serving = builder.serve_connection(TokioIo::new(tls), TowerToHyperService::new(service));
+    tokio::pin!(serving);
+    let aged = tokio::time::sleep(age_max);
+    tokio::pin!(aged);
+    let ended = tokio::select! {
+        ended = serving.as_mut() => ended,
+        () = aged => {
+            serving.as_mut().graceful_shutdown();
+            serving.await
+        }
+        () = told_to_stop(&mut stop) => {
+            serving.as_mut().graceful_shutdown();
+            serving.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(client.address = %address.ip(), %error, "connection broke");
+    }
+}
+
+/// Waits until the hub is told to stop, or the one who would tell is gone.
+pub(crate) async fn told_to_stop(stop: &mut watch::Receiver<bool>) {
+    drop(stop.wait_for(|stopped| *stopped).await);
+}
+
+async fn answer(
+    listening: Arc<Listening>,
+    peer: Result<Peer, IdentityError>,
+    mut request: Request<Incoming>,
+) -> Result<Response<Body>, std::convert::Infallible> {
+    let peer = match peer {
+        Ok(peer) => peer,
+        Err(error) => return Ok(status::from_identity(error).into_http()),
+    };
+    let method = request.uri().path().trim_start_matches('/').to_owned();
+    let headers = request.headers().clone();
+    request.extensions_mut().insert(peer.clone());
+    let response = match listening.routes.clone().oneshot(request.map(Body::new)).await {
+        Ok(response) => response,
+        Err(never) => match never {},
+    };
+    Ok(rejections::record(&listening.hub, &peer, &method, &headers, listening.timeouts, response).await)
+}

@@ -1,0 +1,473 @@
+//! Wire requests to parsed questions: every rule on a request's form is here, and every error names the field.
+
+use std::{collections::HashSet, sync::Arc};
+
+use access::{Assurance, Officer};
+use adapter_sdk::Key;
+use normalize::{Conversion, Converted, Defect};
+use proto::{
+    FieldSet, RecordType, Schema,
+    options::v1::IdentifierKind,
+    query::v1::{self as wire, subject::Identifier},
+};
+use query::{Claim, Hub, Purpose, Question, Selection, VerifyQuestion, Violation};
+
+#[cfg(test)]
+mod tests;
+
+const SELECTIONS_MAX: usize = 32;
+const PATHS_MAX: usize = 200;
+const CLAIMS_MAX: usize = 64;
+const CLAIM_CHARACTERS_MAX: usize = 500;
+const JUSTIFICATION_CHARACTERS_MAX: usize = 500;
+const OFFICER_ID_CHARACTERS_MAX: usize = 64;
+const OFFICER_NAME_CHARACTERS_MAX: usize = 200;
+const REQUIRED_SOURCES_MAX: usize = 32;
+
+/// Collects what is wrong, so that a caller learns all of it at once.
+#[derive(Default)]
+struct Check {
+    prefix: String,
+    violations: Vec<Violation>,
+}
+
+impl Check {
+    fn wrong(&mut self, field: impl AsRef<str>, english: impl Into<String>, vietnamese: impl Into<String>) {
+        self.violations.push(Violation {
+            field: format!("{}{}", self.prefix, field.as_ref()),
+            english: english.into(),
+            vietnamese: vietnamese.into(),
+        });
+    }
+
+    fn finish<T>(self, value: Option<T>) -> Result<T, Vec<Violation>> {
+        match value {
+            Some(value) if self.violations.is_empty() => Ok(value),
+            _ => Err(self.violations),
+        }
+    }
+}
+
+/// Parses a `Query` request.
+pub(crate) fn question(hub: &Hub, request: wire::QueryRequest) -> Result<Question, Vec<Violation>> {
+    let mut check = Check::default();
+    let parsed = question_parts(&mut check, hub, request);
+    check.finish(parsed)
+}
+
+/// Parses the query inside a batch item.
+pub(crate) fn batch_item(hub: &Hub, request: wire::BatchQueryRequest) -> (String, Result<Question, Vec<Violation>>) {
+    let mut check = Check::default();
+    if request.item_id.is_empty() || request.item_id.chars().count() > 64 {
+        check.wrong("item_id", "must have 1 to 64 characters", "phải có từ 1 đến 64 ký tự");
+    }
+    check.prefix = "query.".to_owned();
+    let parsed = match request.query {
+        Some(query) => question_parts(&mut check, hub, query),
+        None => {
+            check.wrong("", "must be present", "không được thiếu");
+            None
+        }
+    };
+    (request.item_id.chars().take(64).collect(), check.finish(parsed))
+}
+
+fn question_parts(check: &mut Check, hub: &Hub, request: wire::QueryRequest) -> Option<Question> {
+    let subject = subject(check, request.subject);
+    let selections = selections(check, &hub.schema, request.selections);
+    if let Some(subject) = &subject {
+        for (index, selection) in selections.iter().enumerate() {
+            reachable(check, hub, &format!("selections[{index}].record_type"), &selection.record_type, subject.kind);
+        }
+    }
+    let purpose = purpose(check, hub, request.purpose);
+    let officer = officer(check, "officer", request.officer);
+    let required_sources = required_sources(check, hub, request.required_sources);
+    Some(Question { subject: subject?, selections, purpose: purpose?, officer: officer?, required_sources })
+}
+
+/// Parses a `Verify` request. Claims about one record type become one selection.
+pub(crate) fn verify_question(hub: &Hub, request: wire::VerifyRequest) -> Result<VerifyQuestion, Vec<Violation>> {
+    let mut check = Check::default();
+    let subject = subject(&mut check, request.subject);
+    let mut selections: Vec<Selection> = Vec::new();
+    let mut claims = Vec::new();
+    if request.claims.is_empty() || request.claims.len() > CLAIMS_MAX {
+        check.wrong(
+            "claims",
+            format!("must have 1 to {CLAIMS_MAX} claims"),
+            format!("phải có từ 1 đến {CLAIMS_MAX} thông tin cần đối chiếu"),
+        );
+    }
+    for (index, claim) in request.claims.iter().take(CLAIMS_MAX).enumerate() {
+        let at = format!("claims[{index}]");
+        let Some(record_type) = record_type(&mut check, &format!("{at}.record_type"), &hub.schema, &claim.record_type)
+        else {
+            continue;
+        };
+        if let Some(subject) = &subject {
+            reachable(&mut check, hub, &format!("{at}.record_type"), &record_type, subject.kind);
+        }
+        let Some(field) = claim_field(&mut check, &at, &record_type, claim) else { continue };
+        let selection =
+            selections.iter().position(|known| known.record_type.name == record_type.name).unwrap_or_else(|| {
+                let fields = record_type.no_fields();
+                selections.push(Selection { record_type: Arc::clone(&record_type), fields });
+                selections.len() - 1
+            });
+        if let Some(selected) = selections.get_mut(selection) {
+            selected.fields.insert(field);
+        }
+        claims.push(Claim { selection, field, value: claim.value.clone() });
+    }
+    let purpose = purpose(&mut check, hub, request.purpose);
+    let officer = officer(&mut check, "officer", request.officer);
+    let required_sources = required_sources(&mut check, hub, request.required_sources);
+    let parsed = (|| {
+        let question =
+            Question { subject: subject?, selections, purpose: purpose?, officer: officer?, required_sources };
+        Some(VerifyQuestion { question, claims })
+    })();
+    check.finish(parsed)
+}
+
+fn claim_field(check: &mut Check, at: &str, record_type: &RecordType, claim: &wire::Claim) -> Option<usize> {
+    let Some(field) = record_type.field_index(&claim.field) else {
+        let known = record_type.fields.iter().map(|field| field.path.as_str());
+        unknown_name(check, &format!("{at}.field"), "field", "trường", &claim.field, known);
+        return None;
+    };
+    if record_type.fields[field].repeated {
+        check.wrong(format!("{at}.field"), "is repeated and cannot be claimed", "là trường lặp, không đối chiếu được");
+        return None;
+    }
+    let length = claim.value.trim().chars().count();
+    if length == 0 || length > CLAIM_CHARACTERS_MAX {
+        check.wrong(
+            format!("{at}.value"),
+            format!("must have 1 to {CLAIM_CHARACTERS_MAX} characters"),
+            format!("phải có từ 1 đến {CLAIM_CHARACTERS_MAX} ký tự"),
+        );
+        return None;
+    }
+    if !query::claim_fits(&record_type.fields[field], &claim.value) {
+        check.wrong(
+            format!("{at}.value"),
+            format!("is no value of type {}", record_type.fields[field].kind),
+            "không đúng kiểu giá trị của trường",
+        );
+        return None;
+    }
+    Some(field)
+}
+
+/// Parses the selections, purpose and officer of an access check, which names no subject.
+pub(crate) fn access_check(
+    hub: &Hub,
+    selected: Vec<wire::Selection>,
+    stated: Option<wire::Purpose>,
+    acting: Option<wire::Officer>,
+) -> Result<(Vec<(Arc<RecordType>, FieldSet)>, Purpose, Officer), Vec<Violation>> {
+    let mut check = Check::default();
+    let selections = selections(&mut check, &hub.schema, selected);
+    let purpose = purpose(&mut check, hub, stated);
+    let officer = officer(&mut check, "officer", acting);
+    let parsed = (|| {
+        let selections =
+            selections.into_iter().map(|selection| (selection.record_type, selection.fields)).collect::<Vec<_>>();
+        Some((selections, purpose?, officer?))
+    })();
+    check.finish(parsed)
+}
+
+/// Parses the officer who reads the log.
+pub(crate) fn reader(name: &str, officer_field: Option<wire::Officer>) -> Result<Officer, Vec<Violation>> {
+    let mut check = Check::default();
+    let parsed = officer(&mut check, name, officer_field);
+    check.finish(parsed)
+}
+
+/// Parses a number given with its kind.
+pub(crate) fn identifier(field: &str, kind: IdentifierKind, value: &str) -> Result<Key, Vec<Violation>> {
+    let mut check = Check::default();
+    let wrapped = match kind {
+        IdentifierKind::PersonalId => Identifier::PersonalId(value.to_owned()),
+        IdentifierKind::LegacyId => Identifier::LegacyId(value.to_owned()),
+        IdentifierKind::SocialInsuranceNumber => Identifier::SocialInsuranceNumber(value.to_owned()),
+        IdentifierKind::EnterpriseCode => Identifier::EnterpriseCode(value.to_owned()),
+        IdentifierKind::BudgetUnitCode => Identifier::BudgetUnitCode(value.to_owned()),
+        IdentifierKind::Unspecified => {
+            check.wrong(field, "needs the kind of number beside it", "thiếu loại số định danh đi kèm");
+            return check.finish(None);
+        }
+    };
+    let parsed = subject_at(&mut check, field, wrapped);
+    check.finish(parsed)
+}
+
+fn subject(check: &mut Check, subject: Option<wire::Subject>) -> Option<Key> {
+    let Some(identifier) = subject.and_then(|subject| subject.identifier) else {
+        check.wrong("subject", "must hold exactly one number", "phải có đúng một số định danh");
+        return None;
+    };
+    let field = match &identifier {
+        Identifier::PersonalId(_) => "subject.personal_id",
+        Identifier::LegacyId(_) => "subject.legacy_id",
+        Identifier::SocialInsuranceNumber(_) => "subject.social_insurance_number",
+        Identifier::EnterpriseCode(_) => "subject.enterprise_code",
+        Identifier::BudgetUnitCode(_) => "subject.budget_unit_code",
+    };
+    subject_at(check, field, identifier)
+}
+
+fn subject_at(check: &mut Check, field: &str, identifier: Identifier) -> Option<Key> {
+    let (kind, parsed, expected, expected_vi) = match identifier {
+        Identifier::PersonalId(value) => (
+            IdentifierKind::PersonalId,
+            exact(normalize::personal_id(&value), |id| id.as_str().to_owned()),
+            "12 digits beginning with a province or country code",
+            "12 chữ số, bắt đầu bằng mã tỉnh hoặc mã quốc gia",
+        ),
+        Identifier::LegacyId(value) => {
+            (IdentifierKind::LegacyId, exact(normalize::legacy_id(&value), |id| id.to_string()), "9 digits", "9 chữ số")
+        }
+        Identifier::SocialInsuranceNumber(value) => (
+            IdentifierKind::SocialInsuranceNumber,
+            exact(normalize::social_insurance_number(&value), |number| number.to_string())
+                .and_then(|number| if number.len() == 10 { Ok(number) } else { Err(Defect::WrongLength) }),
+            "10 digits",
+            "10 chữ số",
+        ),
+        Identifier::EnterpriseCode(value) => (
+            IdentifierKind::EnterpriseCode,
+            enterprise_code(&value),
+            "10 digits with a valid check digit, or 13 with a branch suffix (NNNNNNNNNN-XXX)",
+            "10 chữ số có số kiểm tra đúng, hoặc 13 chữ số gồm mã đơn vị phụ thuộc (NNNNNNNNNN-XXX)",
+        ),
+        Identifier::BudgetUnitCode(value) => (
+            IdentifierKind::BudgetUnitCode,
+            exact(normalize::budget_unit_code(&value), |code| code.to_string()),
+            "7 digits, the first not 0",
+            "7 chữ số, chữ số đầu khác 0",
+        ),
+    };
+    match parsed {
+        Ok(value) => Some(Key { kind, value }),
+        Err(defect) => {
+            check.wrong(
+                field,
+                format!("{}; expected {expected}", defect.reason()),
+                format!("sai định dạng; yêu cầu {expected_vi}"),
+            );
+            None
+        }
+    }
+}
+
+/// A caller's number must be right as it stands: what may be repaired in a register is refused in a question.
+fn exact<T>(conversion: Conversion<T>, text: impl Fn(T) -> String) -> Result<String, Defect> {
+    let Converted { value, notes } = conversion?;
+    if notes.is_empty() { Ok(text(value)) } else { Err(Defect::WrongLength) }
+}
+
+/// A branch may be written with or without its dash.
+fn enterprise_code(text: &str) -> Result<String, Defect> {
+    let Converted { value, notes } = normalize::tax_code(text)?;
+    let written_as_code = notes.iter().all(|note| note == normalize::Note::Punctuation);
+    match value {
+        normalize::TaxCode::Enterprise(code) | normalize::TaxCode::Branch(code) if written_as_code => {
+            Ok(code.to_string())
+        }
+        _ => Err(Defect::WrongLength),
+    }
+}
+
+fn selections(check: &mut Check, schema: &Schema, selections: Vec<wire::Selection>) -> Vec<Selection> {
+    if selections.is_empty() || selections.len() > SELECTIONS_MAX {
+        check.wrong(
+            "selections",
+            format!("must have 1 to {SELECTIONS_MAX} selections"),
+            format!("phải có từ 1 đến {SELECTIONS_MAX} mục cần tra cứu"),
+        );
+    }
+    let mut seen = HashSet::new();
+    let mut parsed = Vec::new();
+    for (index, selection) in selections.into_iter().take(SELECTIONS_MAX).enumerate() {
+        let at = format!("selections[{index}]");
+        let Some(record_type) = record_type(check, &format!("{at}.record_type"), schema, &selection.record_type) else {
+            continue;
+        };
+        if !seen.insert(record_type.name.clone()) {
+            check.wrong(format!("{at}.record_type"), "is selected twice", "bị chọn hai lần");
+            continue;
+        }
+        let paths = selection.field_mask.unwrap_or_default().paths;
+        let fields = fields(check, &format!("{at}.field_mask"), &record_type, &paths);
+        parsed.push(Selection { record_type, fields });
+    }
+    parsed
+}
+
+fn fields(check: &mut Check, at: &str, record_type: &RecordType, paths: &[String]) -> FieldSet {
+    let mut fields = record_type.no_fields();
+    if paths.is_empty() || paths.len() > PATHS_MAX {
+        check.wrong(
+            at,
+            format!("must name 1 to {PATHS_MAX} fields; there is no mask for all fields"),
+            format!("phải nêu từ 1 đến {PATHS_MAX} trường; không có cách chọn tất cả các trường"),
+        );
+        return fields;
+    }
+    for (index, path) in paths.iter().enumerate() {
+        let named = record_type.expand(path);
+        if named.is_empty() {
+            let known = record_type.fields.iter().map(|field| field.path.as_str());
+            unknown_name(check, &format!("{at}.paths[{index}]"), "field", "trường", path, known);
+        }
+        fields.union_with(&named);
+    }
+    fields
+}
+
+fn record_type(check: &mut Check, at: &str, schema: &Schema, name: &str) -> Option<Arc<RecordType>> {
+    let found = schema.record_type(name).map(Arc::clone);
+    if found.is_none() {
+        let known = schema.record_types().map(|record| record.name.as_str());
+        unknown_name(check, at, "record type", "loại bản ghi", name, known);
+    }
+    found
+}
+
+fn reachable(check: &mut Check, hub: &Hub, at: &str, record_type: &RecordType, kind: IdentifierKind) {
+    if !hub.sources.reaches(record_type, kind) && hub.sources.holds(record_type) {
+        check.wrong(
+            at,
+            format!("cannot be found by {}", kind.as_str_name().to_lowercase()),
+            "không tra cứu được bằng loại số định danh này",
+        );
+    }
+}
+
+fn purpose(check: &mut Check, hub: &Hub, purpose: Option<wire::Purpose>) -> Option<Purpose> {
+    let Some(purpose) = purpose else {
+        check.wrong("purpose", "must be present", "không được thiếu");
+        return None;
+    };
+    if hub.access.purpose(&purpose.code).is_none() {
+        let known = hub.access.purposes().iter().map(|known| known.code.as_str());
+        unknown_name(check, "purpose.code", "purpose", "mục đích", &purpose.code, known);
+        return None;
+    }
+    if purpose.justification.chars().count() > JUSTIFICATION_CHARACTERS_MAX {
+        check.wrong(
+            "purpose.justification",
+            format!("must have at most {JUSTIFICATION_CHARACTERS_MAX} characters"),
+            format!("không quá {JUSTIFICATION_CHARACTERS_MAX} ký tự"),
+        );
+    }
+    let dossier_number = match purpose.dossier_number.as_str() {
+        "" => None,
+        number => match exact(normalize::dossier_number(number), |number| number.to_string()) {
+            Ok(number) => Some(number),
+            Err(_) => {
+                check.wrong(
+                    "purpose.dossier_number",
+                    "is no dossier number; expected <agency>-yyMMdd-<sequence>, for example H21.65-220914-0011",
+                    "không đúng dạng mã hồ sơ <mã cơ quan>-yyMMdd-<số thứ tự>, ví dụ H21.65-220914-0011",
+                );
+                return None;
+            }
+        },
+    };
+    Some(Purpose { code: purpose.code, dossier_number, justification: purpose.justification })
+}
+
+fn officer(check: &mut Check, at: &str, officer: Option<wire::Officer>) -> Option<Officer> {
+    let Some(officer) = officer else {
+        check.wrong(
+            at,
+            "must be present: every call names the officer who acts",
+            "không được thiếu: mỗi yêu cầu phải nêu cán bộ thực hiện",
+        );
+        return None;
+    };
+    let mut sound = true;
+    for (name, value, characters_max) in
+        [("id", &officer.id, OFFICER_ID_CHARACTERS_MAX), ("name", &officer.name, OFFICER_NAME_CHARACTERS_MAX)]
+    {
+        let length = value.trim().chars().count();
+        if length == 0 || length > characters_max {
+            sound = false;
+            check.wrong(
+                format!("{at}.{name}"),
+                format!("must have 1 to {characters_max} characters"),
+                format!("phải có từ 1 đến {characters_max} ký tự"),
+            );
+        }
+    }
+    if officer.unit.chars().count() > OFFICER_ID_CHARACTERS_MAX {
+        sound = false;
+        check.wrong(
+            format!("{at}.unit"),
+            format!("must have at most {OFFICER_ID_CHARACTERS_MAX} characters"),
+            format!("không quá {OFFICER_ID_CHARACTERS_MAX} ký tự"),
+        );
+    }
+    sound.then(|| Officer {
+        id: officer.id.trim().to_owned(),
+        name: officer.name.trim().to_owned(),
+        unit: Some(officer.unit).filter(|unit| !unit.is_empty()),
+        assurance: Assurance::Asserted,
+    })
+}
+
+fn required_sources(check: &mut Check, hub: &Hub, ids: Vec<String>) -> Vec<String> {
+    if ids.len() > REQUIRED_SOURCES_MAX {
+        check.wrong(
+            "required_sources",
+            format!("must have at most {REQUIRED_SOURCES_MAX} ids"),
+            format!("không quá {REQUIRED_SOURCES_MAX} nguồn"),
+        );
+    }
+    for (index, id) in ids.iter().take(REQUIRED_SOURCES_MAX).enumerate() {
+        if !hub.sources.has(id) {
+            let known: Vec<_> = hub.sources.adapters().map(|adapter| adapter.describe().id.as_str()).collect();
+            unknown_name(
+                check,
+                &format!("required_sources[{index}]"),
+                "source",
+                "nguồn dữ liệu",
+                id,
+                known.into_iter(),
+            );
+        }
+    }
+    ids
+}
+
+/// Longest name repeated back to a caller; what is longer was no misspelling.
+const NAME_CHARACTERS_MAX: usize = 100;
+
+fn unknown_name<'a>(
+    check: &mut Check,
+    at: &str,
+    what: &str,
+    what_vi: &str,
+    name: &str,
+    known: impl Iterator<Item = &'a str>,
+) {
+    // A misplaced value could be a person's: only what looks like a name of ours is repeated back.
+    let like_a_name = name.len() <= NAME_CHARACTERS_MAX
+        && name.chars().any(|letter| letter.is_ascii_alphabetic())
+        && name.chars().all(|letter| letter.is_ascii_alphanumeric() || "._-*".contains(letter));
+    let shown = if like_a_name { format!(" \"{name}\"") } else { String::new() };
+    let nearest = known
+        .map(|candidate| (strsim::jaro_winkler(name, candidate), candidate))
+        .filter(|(similarity, _)| *similarity > 0.8 && like_a_name)
+        .max_by(|one, two| one.0.total_cmp(&two.0));
+    let (hint, hint_vi) = nearest.map_or_else(
+        || (String::new(), String::new()),
+        |(_, candidate)| (format!("; did you mean \"{candidate}\"?"), format!("; có phải \"{candidate}\"?")),
+    );
+    check.wrong(at, format!("unknown {what}{shown}{hint}"), format!("không có {what_vi}{shown}{hint_vi}"));
+}

@@ -1,0 +1,269 @@
+//! `AuditService`. Whoever reads entries is recorded before the first of them leaves.
+
+use std::{pin::Pin, sync::Arc};
+
+use access::Officer;
+use audit::{AuditError, Filter};
+use chrono::Utc;
+use futures::{Stream, StreamExt};
+use proto::{
+    audit::v1::{self as wire, audit_service_server::AuditService, entry::Kind},
+    options::v1::IdentifierKind,
+};
+use query::{Call, CallError, Hub, Violation};
+use tokio::sync::watch;
+use tonic::{Code, Request, Response, Status};
+
+use super::to_the_end;
+use crate::{call, listen::told_to_stop, parse, status};
+
+/// Entries on a page when the caller does not say.
+const PAGE_SIZE_DEFAULT: u32 = 50;
+
+pub(crate) struct AuditHandler {
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) timeouts: call::Timeouts,
+    pub(crate) stop: watch::Receiver<bool>,
+}
+
+#[tonic::async_trait]
+impl AuditService for AuditHandler {
+    async fn search_entries(
+        &self,
+        request: Request<wire::SearchEntriesRequest>,
+    ) -> Result<Response<wire::SearchEntriesResponse>, Status> {
+        let (call, span) = self.begin("lienthong.audit.v1.AuditService/SearchEntries", &request)?;
+        let hub = Arc::clone(&self.hub);
+        to_the_end(span, async move {
+            let request = request.into_inner();
+            let reader = reader(&hub, &call, request.reader.clone()).await?;
+            let (filter, page_size) = match filter(&hub, &request) {
+                Ok(parsed) => parsed,
+                Err(violations) => return Err(rejected(&hub, &call, violations).await),
+            };
+            permitted(&hub, &call, &reader, details(&request), filter.subject.clone()).await?;
+            let page = hub
+                .audit
+                .search(&filter, page_size, &request.page_token)
+                .await
+                .map_err(|error| from_log("page_token", &error))?;
+            Ok(Response::new(wire::SearchEntriesResponse {
+                entries: page.entries,
+                next_page_token: page.next_page_token,
+            }))
+        })
+        .await
+    }
+
+    async fn get_entry(&self, request: Request<wire::GetEntryRequest>) -> Result<Response<wire::LoggedEntry>, Status> {
+        let (call, span) = self.begin("lienthong.audit.v1.AuditService/GetEntry", &request)?;
+        let hub = Arc::clone(&self.hub);
+        to_the_end(span, async move {
+            let request = request.into_inner();
+            let reader = reader(&hub, &call, request.reader).await?;
+            let details = vec![detail("log_index", request.log_index)];
+            permitted(&hub, &call, &reader, details, None).await?;
+            let entry = hub.audit.entry(request.log_index).await.map_err(|error| from_log("log_index", &error))?;
+            Ok(Response::new(entry))
+        })
+        .await
+    }
+
+    async fn get_checkpoint(
+        &self,
+        request: Request<wire::GetCheckpointRequest>,
+    ) -> Result<Response<wire::Checkpoint>, Status> {
+        let (_call, _span) = self.begin("lienthong.audit.v1.AuditService/GetCheckpoint", &request)?;
+        Ok(Response::new(wire::Checkpoint {
+            note: self.hub.audit.checkpoint().note.clone(),
+            verifier_key: self.hub.audit.verifier().to_string(),
+        }))
+    }
+
+    async fn get_inclusion_proof(
+        &self,
+        request: Request<wire::GetInclusionProofRequest>,
+    ) -> Result<Response<wire::InclusionProof>, Status> {
+        let (_call, _span) = self.begin("lienthong.audit.v1.AuditService/GetInclusionProof", &request)?;
+        let request = request.into_inner();
+        let tree_size = match request.tree_size {
+            0 => self.hub.audit.checkpoint().tree_size,
+            size => size,
+        };
+        let proof = self.hub.audit.inclusion_proof(request.log_index, tree_size).await;
+        proof.map(Response::new).map_err(|error| from_log("log_index", &error))
+    }
+
+    type TailEntriesStream = Pin<Box<dyn Stream<Item = Result<wire::LoggedEntry, Status>> + Send>>;
+
+    async fn tail_entries(
+        &self,
+        request: Request<wire::TailEntriesRequest>,
+    ) -> Result<Response<Self::TailEntriesStream>, Status> {
+        let (call, span) = self.begin("lienthong.audit.v1.AuditService/TailEntries", &request)?;
+        let hub = Arc::clone(&self.hub);
+        let mut stop = self.stop.clone();
+        to_the_end(span, async move {
+            let request = request.into_inner();
+            let reader = reader(&hub, &call, request.reader).await?;
+            let details = vec![detail("from_index", request.from_index)];
+            permitted(&hub, &call, &reader, details, None).await?;
+            let entries = hub
+                .audit
+                .tail(request.from_index)
+                .map(|entry| entry.map_err(|error| from_log("from_index", &error)))
+                // A tail never ends by itself; it must not hold up the hub's stopping.
+                .take_until(async move { told_to_stop(&mut stop).await });
+            Ok(Response::new(Box::pin(entries) as Self::TailEntriesStream))
+        })
+        .await
+    }
+}
+
+impl AuditHandler {
+    fn begin<T>(&self, method: &'static str, request: &Request<T>) -> Result<(Call, tracing::Span), Status> {
+        call::begin(method, request.metadata(), request.extensions(), self.timeouts)
+    }
+}
+
+async fn reader(hub: &Hub, call: &Call, reader: Option<wire::Officer>) -> Result<Officer, Status> {
+    let reader = reader.map(|reader| proto::query::v1::Officer { id: reader.id, name: reader.name, unit: reader.unit });
+    match parse::reader("reader", reader) {
+        Ok(reader) => Ok(reader),
+        Err(violations) => Err(rejected(hub, call, violations).await),
+    }
+}
+
+async fn rejected(hub: &Hub, call: &Call, violations: Vec<Violation>) -> Status {
+    let error = CallError::Invalid { violations, receipt: None };
+    status::from_call(&hub.reject(call, Kind::LogRead, error).await)
+}
+
+/// Decides whether the caller may read entries, and records the reading or the refusal.
+async fn permitted(
+    hub: &Hub,
+    call: &Call,
+    reader: &Officer,
+    details: Vec<wire::Detail>,
+    subject: Option<wire::SubjectHash>,
+) -> Result<(), Status> {
+    let mut entry = query::begin_entry(Kind::LogRead, call);
+    entry.officer = Some(query::officer(reader));
+    entry.details = details;
+    entry.subjects = subject.into_iter().collect();
+    match hub.access.read_log(&call.caller, Some(reader), Utc::now()) {
+        Ok(permit) => {
+            entry.set_outcome(wire::entry::Outcome::Answered);
+            entry.details.extend(permit.agreements().iter().map(|number| detail("agreement", number)));
+            hub.record(call, entry).await.map(drop).map_err(|error| status::from_call(&error))
+        }
+        Err(refusal) => {
+            entry.set_outcome(wire::entry::Outcome::Refused);
+            entry.reason.clone_from(&refusal.reason);
+            let receipt = Some(hub.record(call, entry).await.map_err(|error| status::from_call(&error))?);
+            Err(status::from_call(&CallError::Refused { refusal: Box::new(refusal), receipt }))
+        }
+    }
+}
+
+fn detail(name: &str, value: impl ToString) -> wire::Detail {
+    wire::Detail { name: name.to_owned(), value: value.to_string() }
+}
+
+/// What a search asked for, as its entry states it. The subject stands there as a keyed hash only.
+fn details(request: &wire::SearchEntriesRequest) -> Vec<wire::Detail> {
+    let mut details: Vec<_> = [
+        ("agency", &request.agency),
+        ("system", &request.system),
+        ("officer", &request.officer),
+        ("purpose", &request.purpose),
+        ("dossier_number", &request.dossier_number),
+        ("record_type", &request.record_type),
+        ("source", &request.source),
+        ("agreement", &request.agreement),
+    ]
+    .into_iter()
+    .filter(|(_, value)| !value.is_empty())
+    .map(|(name, value)| detail(name, value.chars().take(200).collect::<String>()))
+    .collect();
+    for (name, time) in [("from", &request.from), ("until", &request.until)] {
+        details.extend(time.as_ref().map(|time| detail(name, time)));
+    }
+    if request.outcome() != wire::entry::Outcome::Unspecified {
+        details.push(detail("outcome", request.outcome().as_str_name()));
+    }
+    details
+}
+
+fn filter(hub: &Hub, request: &wire::SearchEntriesRequest) -> Result<(Filter, usize), Vec<Violation>> {
+    let given = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
+    let subject = if request.subject.is_empty() && request.subject_kind() == IdentifierKind::Unspecified {
+        None
+    } else {
+        let key = parse::identifier("subject", request.subject_kind(), &request.subject)?;
+        Some(hub.hasher.hash(key.kind, &key.value))
+    };
+    let page_size = match request.page_size {
+        0 => PAGE_SIZE_DEFAULT as usize,
+        size if size as usize <= audit::PAGE_SIZE_MAX => size as usize,
+        _ => {
+            return Err(vec![Violation {
+                field: "page_size".to_owned(),
+                english: format!("must be at most {}", audit::PAGE_SIZE_MAX),
+                vietnamese: format!("không quá {}", audit::PAGE_SIZE_MAX),
+            }]);
+        }
+    };
+    let filter = Filter {
+        from: request.from,
+        until: request.until,
+        agency: given(&request.agency),
+        system: given(&request.system),
+        officer: given(&request.officer),
+        purpose: given(&request.purpose),
+        dossier_number: given(&request.dossier_number),
+        subject,
+        record_type: given(&request.record_type),
+        source: given(&request.source),
+        outcome: Some(request.outcome()).filter(|outcome| *outcome != wire::entry::Outcome::Unspecified),
+        agreement: given(&request.agreement),
+    };
+    Ok((filter, page_size))
+}
+
+/// The status of an error of the log's reading side.
+fn from_log(field: &str, error: &AuditError) -> Status {
+    let wrong = |english: String| {
+        status::invalid(vec![Violation {
+            field: field.to_owned(),
+            english,
+            vietnamese: "giá trị không hợp lệ".to_owned(),
+        }])
+    };
+    match error {
+        AuditError::EntryNotFound { .. } => {
+            status::plain(Code::NotFound, "ENTRY_NOT_FOUND", &error.to_string(), "Không có mục nhật ký này.")
+        }
+        AuditError::TreeSizeNotFound { .. } | AuditError::Proof(_) | AuditError::PageToken => wrong(error.to_string()),
+        AuditError::Damaged(_) => {
+            tracing::error!(%error, "the audit log is damaged");
+            status::plain(Code::DataLoss, "AUDIT_LOG_DAMAGED", &error.to_string(), "Nhật ký truy cập bị hỏng.")
+        }
+        AuditError::Store(_)
+        | AuditError::File { .. }
+        | AuditError::InUse { .. }
+        | AuditError::NotALog { .. }
+        | AuditError::NewerSchema { .. }
+        | AuditError::Origin { .. }
+        | AuditError::Note(_)
+        | AuditError::IndexBehind { .. } => {
+            tracing::error!(%error, "the audit log cannot be read");
+            status::plain(
+                Code::Unavailable,
+                "AUDIT_LOG_UNAVAILABLE",
+                "the audit log cannot be read now",
+                "Tạm thời không đọc được nhật ký truy cập.",
+            )
+        }
+    }
+}

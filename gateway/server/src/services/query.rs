@@ -1,0 +1,154 @@
+//! `QueryService`.
+
+use std::sync::Arc;
+
+use futures::{Stream, StreamExt, stream};
+use proto::{
+    audit::v1::entry::Kind,
+    query::v1::{self as wire, query_service_server::QueryService},
+};
+use query::{Call, CallError, Hub};
+use tonic::{Request, Response, Status, Streaming};
+use tracing::Instrument;
+
+use super::to_the_end;
+use crate::{call, parse, status};
+
+pub(crate) struct QueryHandler {
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) timeouts: call::Timeouts,
+    pub(crate) batch_concurrency_max: usize,
+}
+
+#[tonic::async_trait]
+impl QueryService for QueryHandler {
+    async fn query(&self, request: Request<wire::QueryRequest>) -> Result<Response<wire::QueryResponse>, Status> {
+        let (call, span) = call::begin(
+            "lienthong.query.v1.QueryService/Query",
+            request.metadata(),
+            request.extensions(),
+            self.timeouts,
+        )?;
+        let hub = Arc::clone(&self.hub);
+        to_the_end(span, async move {
+            let answer = match parse::question(&hub, request.into_inner()) {
+                Ok(question) => hub.query(&call, &question).await,
+                Err(violations) => Err(invalid(&hub, &call, Kind::Query, violations).await),
+            };
+            answer.map(Response::new).map_err(|error| status::from_call(&error))
+        })
+        .await
+    }
+
+    async fn verify(&self, request: Request<wire::VerifyRequest>) -> Result<Response<wire::VerifyResponse>, Status> {
+        let (call, span) = call::begin(
+            "lienthong.query.v1.QueryService/Verify",
+            request.metadata(),
+            request.extensions(),
+            self.timeouts,
+        )?;
+        let hub = Arc::clone(&self.hub);
+        to_the_end(span, async move {
+            let answer = match parse::verify_question(&hub, request.into_inner()) {
+                Ok(question) => hub.verify(&call, &question).await,
+                Err(violations) => Err(invalid(&hub, &call, Kind::Verify, violations).await),
+            };
+            answer.map(Response::new).map_err(|error| status::from_call(&error))
+        })
+        .await
+    }
+
+    type BatchQueryStream = std::pin::Pin<Box<dyn Stream<Item = Result<wire::BatchQueryResponse, Status>> + Send>>;
+
+    async fn batch_query(
+        &self,
+        request: Request<Streaming<wire::BatchQueryRequest>>,
+    ) -> Result<Response<Self::BatchQueryStream>, Status> {
+        let frame = call::begin(
+            "lienthong.query.v1.QueryService/BatchQuery",
+            request.metadata(),
+            request.extensions(),
+            self.timeouts,
+        )?;
+        let (call, span) = frame;
+        let hub = Arc::clone(&self.hub);
+        let timeout = self.timeouts.default;
+        let items = ended_by_error(request.into_inner());
+        let answers = items
+            .map(move |item| {
+                let (hub, mut call, span) = (Arc::clone(&hub), call.clone(), span.clone());
+                call.received = tokio::time::Instant::now();
+                call.deadline = call.received + timeout;
+                let answer = async move { batch_item(&hub, &call, item).await };
+                // A task of its own: an item under way is recorded even when the stream is cut.
+                async move {
+                    tokio::spawn(answer.instrument(span)).await.unwrap_or_else(|_| {
+                        Err(status::plain(
+                            tonic::Code::Internal,
+                            "INTERNAL",
+                            "the hub failed",
+                            "Lỗi nội bộ của trục liên thông.",
+                        ))
+                    })
+                }
+            })
+            .buffer_unordered(self.batch_concurrency_max);
+        Ok(Response::new(Box::pin(answers)))
+    }
+}
+
+/// A stream's items up to its first error, which is passed on as the last.
+fn ended_by_error(
+    items: Streaming<wire::BatchQueryRequest>,
+) -> impl Stream<Item = Result<wire::BatchQueryRequest, Status>> + Send {
+    stream::unfold(Some(items), |items| async move {
+        let mut items = items?;
+        match items.message().await {
+            Ok(Some(item)) => Some((Ok(item), Some(items))),
+            Ok(None) => None,
+            Err(error) => Some((Err(error), None)),
+        }
+    })
+}
+
+async fn batch_item(
+    hub: &Hub,
+    call: &Call,
+    item: Result<wire::BatchQueryRequest, Status>,
+) -> Result<wire::BatchQueryResponse, Status> {
+    let item = match item {
+        Ok(item) => item,
+        Err(error) if error.code() == tonic::Code::Cancelled => return Err(error),
+        Err(_) => {
+            let violation = query::Violation {
+                field: "item".to_owned(),
+                english: "is too large or not a valid message; the stream ends here".to_owned(),
+                vietnamese: "quá lớn hoặc không phải thông điệp hợp lệ; luồng dừng tại đây".to_owned(),
+            };
+            return Err(status::from_call(&invalid(hub, call, Kind::RejectedCall, vec![violation]).await));
+        }
+    };
+    let (item_id, parsed) = parse::batch_item(hub, item);
+    let answer = match parsed {
+        Ok(question) => hub.batch_item(call, &question).await,
+        Err(violations) => Err(invalid(hub, call, Kind::BatchItem, violations).await),
+    };
+    let result = match answer {
+        Ok(response) => wire::batch_query_response::Result::Response(response),
+        Err(error) => {
+            let told = status::told(&error);
+            wire::batch_query_response::Result::Error(wire::BatchError {
+                code: told.code.into(),
+                reason: error.reason().to_owned(),
+                message_vi: told.vietnamese,
+                message_en: told.english,
+                receipt: error.receipt().cloned(),
+            })
+        }
+    };
+    Ok(wire::BatchQueryResponse { item_id, result: Some(result) })
+}
+
+async fn invalid(hub: &Hub, call: &Call, kind: Kind, violations: Vec<query::Violation>) -> CallError {
+    hub.reject(call, kind, CallError::Invalid { violations, receipt: None }).await
+}
