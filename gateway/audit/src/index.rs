@@ -16,7 +16,7 @@ use prost::Message;
 use proto::audit::v1::Entry;
 use sqlx::sqlite::{SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, QueryBuilder, Sqlite, SqliteConnection, SqlitePool};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::error::AuditError;
 use crate::note::Checkpoint;
@@ -41,12 +41,15 @@ CREATE TABLE postings (term INTEGER, log_index INTEGER, PRIMARY KEY (term, log_i
 CREATE TABLE blocks (block INTEGER PRIMARY KEY, earliest INTEGER NOT NULL, latest INTEGER NOT NULL) STRICT;
 ";
 
+/// Asks for the index to be emptied, and where to say that it is.
+type Restart = oneshot::Sender<Result<(), AuditError>>;
+
 /// The index as searches see it.
 #[derive(Debug)]
 pub(crate) struct Index {
     pool: SqlitePool,
     indexed: watch::Receiver<u64>,
-    restart: mpsc::Sender<()>,
+    restart: mpsc::Sender<Restart>,
 }
 
 /// The task that keeps the index up with the log.
@@ -55,7 +58,7 @@ pub(crate) struct Indexer {
     log: SqlitePool,
     newest: watch::Receiver<Arc<Checkpoint>>,
     indexed: watch::Sender<u64>,
-    restart: mpsc::Receiver<()>,
+    restart: mpsc::Receiver<Restart>,
 }
 
 impl Index {
@@ -138,17 +141,18 @@ impl Index {
 
     /// Throws the index away and reads the log again. Reports entries read and entries to read.
     pub(crate) async fn rebuild(&self, tree_size: u64, mut progress: impl FnMut(u64, u64)) -> Result<(), AuditError> {
-        let behind = |indexed| AuditError::IndexBehind { indexed, tree_size };
+        let stopped = || AuditError::IndexBehind { indexed: 0, tree_size };
+        let (reply, emptied) = oneshot::channel();
+        self.restart.send(reply).await.map_err(|_| stopped())?;
+        emptied.await.map_err(|_| stopped())??;
         let mut indexed = self.indexed.clone();
-        indexed.mark_unchanged();
-        self.restart.send(()).await.map_err(|_| behind(0))?;
         loop {
-            indexed.changed().await.map_err(|_| behind(0))?;
             let done = *indexed.borrow_and_update();
             progress(done.min(tree_size), tree_size);
             if done >= tree_size {
                 return Ok(());
             }
+            indexed.changed().await.map_err(|_| stopped())?;
         }
     }
 
@@ -180,9 +184,11 @@ impl Indexer {
             }
             tokio::select! {
                 changed = self.newest.changed() => closing = changed.is_err(),
-                Some(()) = self.restart.recv() => if let Err(error) = self.clear().await {
-                    tracing::warn!(error = %error, "search index not cleared");
-                },
+                Some(reply) = self.restart.recv() => {
+                    let emptied = self.clear().await;
+                    // Whoever asked may have gone away.
+                    let _ = reply.send(emptied);
+                }
             }
         }
     }

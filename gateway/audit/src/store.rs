@@ -68,22 +68,27 @@ pub(crate) fn connect_options(path: &Path) -> SqliteConnectOptions {
         .disable_statement_logging()
 }
 
-/// Opens the connection that writes; makes the tables in an empty file.
-pub(crate) async fn open_writer(path: &Path, origin: &str) -> Result<SqliteConnection, AuditError> {
+/// Opens the connection that writes. A missing or empty file becomes a log.
+pub(crate) async fn create_or_open(path: &Path, origin: &str) -> Result<SqliteConnection, AuditError> {
     let mut connection = connect_options(path).create_if_missing(true).connect().await?;
     let tables: i64 = sqlx::query_scalar("SELECT count(*) FROM sqlite_schema").fetch_one(&mut connection).await?;
     if tables == 0 {
         let mut transaction = connection.begin().await?;
         sqlx::raw_sql(SCHEMA).execute(&mut *transaction).await?;
-        for (name, value) in [("schema_version", SCHEMA_VERSION.to_string()), ("origin", origin.to_owned())] {
-            sqlx::query("INSERT INTO meta (name, value) VALUES (?, ?)")
-                .bind(name)
-                .bind(value)
-                .execute(&mut *transaction)
-                .await?;
-        }
+        sqlx::query("INSERT INTO meta (name, value) VALUES ('schema_version', ?), ('origin', ?)")
+            .bind(SCHEMA_VERSION.to_string())
+            .bind(origin)
+            .execute(&mut *transaction)
+            .await?;
         transaction.commit().await?;
     }
+    check_meta(&mut connection, path, origin).await?;
+    Ok(connection)
+}
+
+/// Opens the connection that writes to a log there must be.
+pub(crate) async fn reopen(path: &Path, origin: &str) -> Result<SqliteConnection, AuditError> {
+    let mut connection = connect_options(path).connect().await?;
     check_meta(&mut connection, path, origin).await?;
     Ok(connection)
 }
@@ -94,7 +99,7 @@ pub(crate) async fn check_meta(connection: &mut SqliteConnection, path: &Path, o
     let meta: HashMap<String, String> = sqlx::query_as("SELECT name, value FROM meta")
         .fetch_all(connection)
         .await
-        .map_err(|error| if error.as_database_error().is_some() { not_a_log() } else { error.into() })?
+        .map_err(|error| if is_foreign(&error) { not_a_log() } else { error.into() })?
         .into_iter()
         .collect();
     let found: i64 = meta.get("schema_version").and_then(|text| text.parse().ok()).ok_or_else(not_a_log)?;
@@ -106,6 +111,12 @@ pub(crate) async fn check_meta(connection: &mut SqliteConnection, path: &Path, o
         Some(stored) => Err(AuditError::Origin { found: stored.clone(), expected: origin.to_owned() }),
         None => Err(not_a_log()),
     }
+}
+
+/// True if the table is missing (SQLITE_ERROR) or the file no database at all (SQLITE_NOTADB).
+fn is_foreign(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code());
+    matches!(code.as_deref(), Some("1" | "26"))
 }
 
 /// Writes a batch in one durable transaction. After an error nothing of it may be acknowledged.

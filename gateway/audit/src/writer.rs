@@ -68,7 +68,7 @@ impl Writer {
     /// Opens the log's file, checks its end, and starts it with the checkpoint of the empty tree if it is new.
     pub(crate) async fn open(path: PathBuf, key: SigningKey, batch_size_max: usize) -> Result<Self, AuditError> {
         let lock = lock(&path)?;
-        let mut connection = store::open_writer(&path, key.verifier().name()).await?;
+        let mut connection = store::create_or_open(&path, key.verifier().name()).await?;
         if store::newest_head(&mut connection).await?.is_none() {
             store::check_ends(&mut connection, 0).await?;
             let empty = Checkpoint::sign(0, tree::empty_root(), &key)?;
@@ -190,7 +190,7 @@ impl Writer {
 
     async fn ensure_state(&mut self) -> Result<(), AuditError> {
         if self.state.is_none() {
-            let mut connection = store::open_writer(&self.path, self.key.verifier().name()).await?;
+            let mut connection = store::reopen(&self.path, self.key.verifier().name()).await?;
             let (frontier, checkpoint) = read_head(&mut connection, &self.key).await?;
             self.adopt(State { connection, frontier }, checkpoint);
         }
@@ -237,3 +237,6 @@ fn lock(path: &Path) -> Result<File, AuditError> {
         Err(TryLockError::Error(source)) => Err(failed(source)),
     }
 }
+
+#[cfg(test)]
+mod tests;

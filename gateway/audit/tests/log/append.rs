@@ -15,7 +15,7 @@ fn hashes(proof: &[Vec<u8>]) -> Vec<tree::Hash> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_of_many_concurrent_entries_is_kept_and_proved() {
-    let place = Place::new();
+    let place = Place::empty();
     let log = Arc::new(place.open().await);
     let empty = log.checkpoint();
     assert_eq!((empty.tree_size, empty.root_hash), (0, tree::empty_root()));
@@ -63,7 +63,7 @@ async fn each_of_many_concurrent_entries_is_kept_and_proved() {
 
 #[tokio::test]
 async fn the_log_goes_on_where_it_stopped_and_grows_consistently() {
-    let place = Place::new();
+    let place = Place::empty();
     let mut older = None;
     for round in 0..5u64 {
         let log = place.open().await;
@@ -84,7 +84,7 @@ async fn the_log_goes_on_where_it_stopped_and_grows_consistently() {
 
 #[tokio::test]
 async fn wrong_files_and_wrong_keys_are_refused() {
-    let place = Place::new();
+    let place = Place::empty();
     let log = place.open().await;
     fill(&log, 0..3).await;
     let second = AuditLog::open(&place.path(), place.key(), Options::default()).await;
@@ -121,7 +121,7 @@ async fn opening_notices_an_end_that_does_not_fit() {
         ("UPDATE hashes SET hash = zeroblob(32) WHERE position = 14", Damage::RootChanged { tree_size: 10 }),
         ("DELETE FROM heads WHERE tree_size = 10", Damage::EntryUnexpected { log_index: 0 }),
     ] {
-        let place = Place::new();
+        let place = Place::empty();
         let log = place.open().await;
         fill(&log, 0..10).await;
         log.close().await;
@@ -136,7 +136,7 @@ async fn opening_notices_an_end_that_does_not_fit() {
 
 #[tokio::test]
 async fn an_entry_that_no_longer_fits_its_hash_is_not_handed_out() {
-    let place = Place::new();
+    let place = Place::empty();
     let log = place.open().await;
     fill(&log, 0..4).await;
     place
@@ -150,7 +150,7 @@ async fn an_entry_that_no_longer_fits_its_hash_is_not_handed_out() {
 
 #[tokio::test]
 async fn an_entry_too_large_is_refused_and_the_largest_is_kept() {
-    let place = Place::new();
+    let place = Place::empty();
     let log = place.open().await;
     let mut large = entry(0);
     large.reason = "x".repeat(audit::ENTRY_LENGTH_MAX);
@@ -165,7 +165,7 @@ async fn an_entry_too_large_is_refused_and_the_largest_is_kept() {
 
 #[tokio::test]
 async fn a_full_queue_refuses_and_keeps_what_waits() {
-    let place = Place::new();
+    let place = Place::empty();
     let options = Options { queue_size_max: 4, ..Options::default() };
     let log = AuditLog::open(&place.path(), place.key(), options).await.unwrap();
     // On one thread the writer runs only when this task waits, so all twenty find the queue as it is.
@@ -180,7 +180,7 @@ async fn a_full_queue_refuses_and_keeps_what_waits() {
 
 #[tokio::test]
 async fn a_failing_store_acknowledges_nothing_and_recovers() {
-    let place = Place::new();
+    let place = Place::empty();
     let log = place.open().await;
     fill(&log, 0..10).await;
     let before = log.checkpoint();
@@ -202,7 +202,7 @@ async fn a_failing_store_acknowledges_nothing_and_recovers() {
 
 #[tokio::test]
 async fn callers_that_stop_waiting_harm_nothing() {
-    let place = Place::new();
+    let place = Place::empty();
     let log = Arc::new(place.open().await);
     for number in 0..50 {
         let append = log.append(entry(number));
@@ -218,7 +218,7 @@ async fn callers_that_stop_waiting_harm_nothing() {
 
 #[tokio::test]
 async fn closing_writes_what_waits_and_refuses_more() {
-    let place = Place::new();
+    let place = Place::empty();
     let log = Arc::new(place.open().await);
     let waiting: Vec<_> = (0..200)
         .map(|number| {
@@ -242,7 +242,7 @@ async fn closing_writes_what_waits_and_refuses_more() {
 
 #[tokio::test]
 async fn a_tail_follows_and_resumes() {
-    let place = Place::new();
+    let place = Place::empty();
     let log = place.open().await;
     fill(&log, 0..100).await;
     let mut tail = Box::pin(log.tail(90));

@@ -38,7 +38,7 @@ async fn append_until_killed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_at_any_moment() {
-    let place = Place::new();
+    let place = Place::empty();
     let mut acknowledged = Vec::new();
     for kill in 0..KILLS {
         let mut child = Command::new(std::env::current_exe().unwrap())

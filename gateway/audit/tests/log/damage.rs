@@ -7,7 +7,7 @@ use sqlx::{ConnectOptions, Connection, SqliteConnection};
 use crate::{Place, fill};
 
 async fn filled(count: u64) -> Place {
-    let place = Place::new();
+    let place = Place::empty();
     let log = place.open().await;
     for start in (0..count).step_by(7) {
         fill(&log, start..count.min(start + 7)).await;
@@ -129,7 +129,7 @@ async fn another_log_in_its_place_does_not_verify() {
     assert_eq!(verified.unwrap_err().to_string(), expected.to_string());
 
     // The whole tree recomputed over a changed entry, but the checkpoint kept: the forger lacks the key.
-    let forged = Place { key: place.key.clone(), ..Place::new() };
+    let forged = Place { key: place.key.clone(), ..Place::empty() };
     let log = forged.open().await;
     fill(&log, 1..21).await;
     log.close().await;
@@ -167,7 +167,7 @@ async fn a_flipped_byte_of_the_file_is_found_or_changes_nothing() {
 
 #[tokio::test]
 async fn a_log_cut_back_or_rewritten_contradicts_the_checkpoints_kept() {
-    let place = Place::new();
+    let place = Place::empty();
     let mut kept = vec![];
     let mut earlier = vec![];
     for round in 0..3 {
@@ -213,7 +213,7 @@ async fn progress_is_reported_and_memory_is_not_the_log() {
 
 #[tokio::test]
 async fn a_log_that_is_being_written_verifies_as_it_stands() {
-    let place = Place::new();
+    let place = Place::empty();
     let log = place.open().await;
     fill(&log, 0..50).await;
     assert_eq!(place.verify().await.unwrap().tree_size, 50);

@@ -23,7 +23,7 @@ pub struct Place {
 }
 
 impl Place {
-    pub fn new() -> Self {
+    pub fn empty() -> Self {
         let key = SigningKey::generate(ORIGIN).unwrap().to_text().to_string();
         Self { directory: tempfile::tempdir().unwrap(), key }
     }

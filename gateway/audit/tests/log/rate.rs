@@ -15,7 +15,7 @@ async fn appends_per_second() {
     let bare = one_row_transactions().await;
     println!("one-row transactions: {bare:.0}/s");
     for callers in [1, 16, 64, 256] {
-        let place = Place::new();
+        let place = Place::empty();
         let log = Arc::new(place.open().await);
         let started = Instant::now();
         let tasks: Vec<_> = (0..callers)

@@ -95,7 +95,7 @@ async fn all_pages(log: &AuditLog, filter: &Filter, page_size: usize) -> Vec<Log
 #[test]
 fn filters_and_their_combinations_agree_with_a_scan() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let place = Place::new();
+    let place = Place::empty();
     let log = runtime.block_on(async {
         let log = place.open().await;
         fill(&log, 0..COUNT).await;
@@ -121,7 +121,7 @@ fn filters_and_their_combinations_agree_with_a_scan() {
 
 #[tokio::test]
 async fn pages_stay_where_they_are_while_the_log_grows() {
-    let place = Place::new();
+    let place = Place::empty();
     let log = place.open().await;
     fill(&log, 0..100).await;
     let everything = Filter::default();
@@ -149,7 +149,7 @@ async fn pages_stay_where_they_are_while_the_log_grows() {
 
 #[tokio::test]
 async fn what_was_just_appended_is_found_at_once() {
-    let place = Place::new();
+    let place = Place::empty();
     let log = place.open().await;
     for number in 0..100 {
         let appended = log.append(entry(number)).await.unwrap();
@@ -163,7 +163,7 @@ async fn what_was_just_appended_is_found_at_once() {
 
 #[tokio::test]
 async fn the_index_is_rebuilt_on_demand_and_whenever_it_is_unusable() {
-    let place = Place::new();
+    let place = Place::empty();
     let index = place.directory.path().join("audit.db.index");
     let filter = Filter { officer: Some("CB-2".to_owned()), ..Filter::default() };
     let log = place.open().await;
@@ -178,7 +178,7 @@ async fn the_index_is_rebuilt_on_demand_and_whenever_it_is_unusable() {
     log.close().await;
 
     let good = std::fs::read(&index).unwrap();
-    let other = Place::new();
+    let other = Place::empty();
     let other_log = other.open().await;
     fill(&other_log, 500..2000).await;
     all_pages(&other_log, &filter, 1000).await;
@@ -199,7 +199,7 @@ async fn the_index_is_rebuilt_on_demand_and_whenever_it_is_unusable() {
 
 #[tokio::test]
 async fn an_entry_without_caller_time_or_purpose_is_found_only_where_nothing_of_these_is_asked() {
-    let place = Place::new();
+    let place = Place::empty();
     let log = place.open().await;
     log.append(Entry { outcome: Outcome::Answered as i32, ..Entry::default() }).await.unwrap();
     assert_eq!(log.search(&Filter::default(), 10, "").await.unwrap().entries.len(), 1);
@@ -213,5 +213,17 @@ async fn an_entry_without_caller_time_or_purpose_is_found_only_where_nothing_of_
     ] {
         assert_eq!(log.search(&filter, 10, "").await.unwrap().entries.len(), 0, "{filter:?}");
     }
+    log.close().await;
+}
+
+#[tokio::test]
+async fn a_period_holds_its_beginning_and_not_its_end() {
+    let place = Place::empty();
+    let log = place.open().await;
+    fill(&log, 0..30).await;
+    let (from, until) = (entry(5).time, entry(9).time);
+    let page = log.search(&Filter { from, until, ..Filter::default() }, 100, "").await.unwrap();
+    // Entry 3 and 10 are two hours early; 5 to 8 are in their order.
+    assert_eq!(page.entries.iter().map(|logged| logged.log_index).collect::<Vec<_>>(), [8, 7, 6, 5]);
     log.close().await;
 }
