@@ -164,11 +164,31 @@ pub(crate) async fn insert_head(
 
 /// The newest checkpoint: size it is filed under, and note.
 pub(crate) async fn newest_head(connection: &mut SqliteConnection) -> Result<Option<(u64, String)>, sqlx::Error> {
-    let head: Option<(i64, String)> =
-        sqlx::query_as("SELECT tree_size, note FROM heads ORDER BY tree_size DESC LIMIT 1")
+    let head: Option<(i64, Vec<u8>)> =
+        sqlx::query_as("SELECT tree_size, CAST(note AS BLOB) FROM heads ORDER BY tree_size DESC LIMIT 1")
             .fetch_optional(connection)
             .await?;
-    Ok(head.map(|(size, note)| (size as u64, note)))
+    Ok(head.map(|(size, note)| (size as u64, note_text(note))))
+}
+
+/// The checkpoints in a range of sizes, ascending.
+pub(crate) async fn heads(
+    connection: &mut SqliteConnection,
+    sizes: Range<u64>,
+) -> Result<Vec<(u64, String)>, sqlx::Error> {
+    let rows: Vec<(i64, Vec<u8>)> = sqlx::query_as(
+        "SELECT tree_size, CAST(note AS BLOB) FROM heads WHERE tree_size >= ? AND tree_size < ? ORDER BY tree_size",
+    )
+    .bind(sizes.start as i64)
+    .bind(sizes.end as i64)
+    .fetch_all(connection)
+    .await?;
+    Ok(rows.into_iter().map(|(size, note)| (size as u64, note_text(note))).collect())
+}
+
+/// Bytes that are no text make a text that no key has signed, and are reported as such.
+fn note_text(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
 }
 
 /// Checks by the ends of the tables alone that there are as many entries and hashes as a tree of this size has.

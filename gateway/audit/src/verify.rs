@@ -95,7 +95,7 @@ pub async fn verify_store(
         return Err(Damage::Shrunk { tree_size, kept: newest.tree_size }.into());
     }
     let mut walk = Walk { key, kept: kept.into_iter().peekable(), frontier: Frontier::default(), checkpoint_count: 0 };
-    for (size, note) in newer_heads(&mut snapshot, 0..1).await? {
+    for (size, note) in store::heads(&mut snapshot, 0..1).await? {
         walk.checkpoint(size, &note)?;
     }
     walk.kept_checkpoints()?;
@@ -156,7 +156,7 @@ impl Walk<'_> {
     async fn chunk(&mut self, connection: &mut SqliteConnection, range: Range<u64>) -> Result<(), VerifyError> {
         let entries = store::entry_bytes(&mut *connection, range.clone()).await?;
         let mut stored = hashes(connection, range.clone()).await?.into_iter().peekable();
-        let mut checkpoints = newer_heads(connection, range.start + 1..range.end + 1).await?.into_iter().peekable();
+        let mut checkpoints = store::heads(connection, range.start + 1..range.end + 1).await?.into_iter().peekable();
         let mut entries = entries.into_iter().peekable();
         let mut expected = Vec::new();
         for log_index in range {
@@ -215,17 +215,6 @@ async fn hashes(connection: &mut SqliteConnection, leaves: Range<u64>) -> Result
             .fetch_all(connection)
             .await?;
     Ok(rows.into_iter().map(|(position, hash)| (position as u64, hash)).collect())
-}
-
-/// The stored checkpoints in a range of sizes, ascending.
-async fn newer_heads(connection: &mut SqliteConnection, sizes: Range<u64>) -> Result<Vec<(u64, String)>, sqlx::Error> {
-    let rows: Vec<(i64, String)> =
-        sqlx::query_as("SELECT tree_size, note FROM heads WHERE tree_size >= ? AND tree_size < ? ORDER BY tree_size")
-            .bind(sizes.start as i64)
-            .bind(sizes.end as i64)
-            .fetch_all(connection)
-            .await?;
-    Ok(rows.into_iter().map(|(size, note)| (size as u64, note)).collect())
 }
 
 /// Opens the file for reading only. Without a write-ahead log beside it nobody has it open, and it can be read from a
