@@ -190,9 +190,8 @@ pub(crate) fn without_marks(text: &str) -> String {
 /// capitals from the other letters of the word.
 pub(crate) fn loses_capitals(text: &str) -> bool {
     text.split(|letter: char| !letter.is_alphabetic()).any(|word| {
-        let has_toned = word.chars().any(|letter| {
-            letter.is_uppercase() && !letter.is_ascii() && !"ĂÂÊÔƠƯĐ".contains(letter)
-        });
+        let has_toned =
+            word.chars().any(|letter| letter.is_uppercase() && !letter.is_ascii() && !"ĂÂÊÔƠƯĐ".contains(letter));
         let mut ascii = word.chars().filter(char::is_ascii_alphabetic);
         let is_readable = ascii.clone().count() >= 2 && ascii.all(|letter| letter.is_ascii_uppercase());
         has_toned && !is_readable

@@ -225,7 +225,7 @@ impl<'a> Draft<'a> {
             return cell;
         }
         if text.contains('Đ') && self.hits(field, Kind::LookalikeLetter, rates.lookalike_letter) {
-            text = text.replace('Đ', if self.hash(field, "which") % 2 == 0 { "Ð" } else { "Ɖ" });
+            text = text.replace('Đ', if self.hash(field, "which").is_multiple_of(2) { "Ð" } else { "Ɖ" });
             self.note(field, Kind::LookalikeLetter);
         }
         if self.hits(field, Kind::UnicodeForm, rates.unicode_form) && !text.is_ascii() {
@@ -245,8 +245,8 @@ impl<'a> Draft<'a> {
             if place.link.is_divided {
                 self.note(field, Kind::CommuneDivided);
             }
-            if self.hash(field, "named") % 2 == 0 { Style::Old } else { Style::OldUnnamed }
-        } else if self.hash(field, "named") % 10 == 0 {
+            if self.hash(field, "named").is_multiple_of(2) { Style::Old } else { Style::OldUnnamed }
+        } else if self.hash(field, "named").is_multiple_of(10) {
             Style::TodayUnnamed
         } else {
             Style::Today

@@ -4,7 +4,7 @@
 //! defects real registers have, and on request the truth it started from. The schemas are the `schema.sql` files beside
 //! the mappings. Reading the registers back is left to the mapping engine; nothing here knows a mapping.
 
-#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout))]
 
 mod chance;
 mod date;

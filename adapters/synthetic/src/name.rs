@@ -177,12 +177,10 @@ const FAMILIES_COAST: &[(&str, u32)] = &[
     ("Châu", 50),
 ];
 
-const MIDDLE_WOMEN: [&str; 14] = [
-    "Ngọc", "Thu", "Thanh", "Kim", "Mỹ", "Bích", "Như", "Thùy", "Minh", "Quỳnh", "Hoài", "Tuyết", "Cẩm", "Hòa",
-];
-const MIDDLE_MEN: [&str; 14] = [
-    "Đức", "Hữu", "Quang", "Minh", "Thanh", "Công", "Đình", "Ngọc", "Quốc", "Xuân", "Trọng", "Hoàng", "Gia", "Thế",
-];
+const MIDDLE_WOMEN: [&str; 14] =
+    ["Ngọc", "Thu", "Thanh", "Kim", "Mỹ", "Bích", "Như", "Thùy", "Minh", "Quỳnh", "Hoài", "Tuyết", "Cẩm", "Hòa"];
+const MIDDLE_MEN: [&str; 14] =
+    ["Đức", "Hữu", "Quang", "Minh", "Thanh", "Công", "Đình", "Ngọc", "Quốc", "Xuân", "Trọng", "Hoàng", "Gia", "Thế"];
 
 const GIVEN_WOMEN: &[(&str, u32)] = &[
     ("Trang", 419),

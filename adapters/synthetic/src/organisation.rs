@@ -77,12 +77,6 @@ pub(crate) enum FirmKind {
     Location = 8,
 }
 
-impl FirmKind {
-    pub(crate) fn is_dependent(self) -> bool {
-        matches!(self, Self::Branch | Self::Office | Self::Location)
-    }
-}
-
 impl Firm {
     pub(crate) fn new(plan: &Plan, index: u64) -> Self {
         let rng = &mut stream(plan.seed, Domain::Firm, index);
@@ -206,7 +200,7 @@ impl Unit {
         let closed = (level == 3).then(|| Date::day(2025, 6, 30));
         Self {
             code: number::budget_unit_code(index, kind as u8),
-            parent_code: (index > 0 && index % 3 == 0)
+            parent_code: (index > 0 && index.is_multiple_of(3))
                 .then(|| number::budget_unit_code(index - 1, unit_kind(index - 1) as u8)),
             name,
             kind,
@@ -249,16 +243,8 @@ const NAMES: [&str; 16] = [
     "Bảo Châu",
 ];
 const SHORT_NAMES: [&str; 6] = ["HPT", "TT Green", "Dai Thanh", "Viet Hung", "NB Trading", "AK Invest"];
-const TRADES: [&str; 8] = [
-    "Thương mại",
-    "Xây dựng",
-    "Dịch vụ vận tải",
-    "Chế biến nông sản",
-    "Thủy sản",
-    "Cà phê",
-    "Gỗ và đá",
-    "Công nghệ",
-];
+const TRADES: [&str; 8] =
+    ["Thương mại", "Xây dựng", "Dịch vụ vận tải", "Chế biến nông sản", "Thủy sản", "Cà phê", "Gỗ và đá", "Công nghệ"];
 
 /// Industry codes with their edition of VSIC.
 pub(crate) const INDUSTRIES: [(&str, &str, u16); 14] = [

@@ -191,7 +191,8 @@ impl Builder<'_> {
         let kin = Kin { ethnicity, family, household: self.block.households.len(), home };
         self.open_household(self.block.people.len());
 
-        let age = weighted(&mut self.rng, &[(25..35, 24), (35..45, 26), (45..60, 30), (60..75, 15), (75..92, 5)].map(range));
+        let age =
+            weighted(&mut self.rng, &[(25..35, 24), (35..45, 26), (45..60, 30), (60..75, 15), (75..92, 5)].map(range));
         let born = PRESENT_YEAR - self.rng.random_range(age.0..age.1);
         if room < 2 || self.rng.random_bool(0.12) {
             let male = self.rng.random_bool(0.5);
@@ -207,7 +208,8 @@ impl Builder<'_> {
         let wedding = (born.max(wife_born) + 20 + self.rng.random_range(0..8)).min(PRESENT_YEAR);
         self.marry(husband, wife, wedding);
 
-        let child_kin = Kin { family: if ethnicity == "10" { bride.family.clone() } else { kin.family.clone() }, ..kin };
+        let child_kin =
+            Kin { family: if ethnicity == "10" { bride.family.clone() } else { kin.family.clone() }, ..kin };
         self.children(&child_kin, husband, wife, wedding, room - 2);
         let left = room.saturating_sub(self.block.people.len() - husband);
         if left > 0 && born > 1965 && self.rng.random_bool(0.1) {

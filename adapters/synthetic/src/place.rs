@@ -158,7 +158,8 @@ const STREETS: [&str; 8] = [
     "Biên Cương",
     "Cách Mạng Tháng Tám",
 ];
-const VILLAGES: [&str; 8] = ["Plei Chuet", "Plei Kép", "Kon Mahar", "Bông Hiot", "Plei Ring", "Groi", "Kép Ping", "Tơ Nùng"];
+const VILLAGES: [&str; 8] =
+    ["Plei Chuet", "Plei Kép", "Kon Mahar", "Bông Hiot", "Plei Ring", "Groi", "Kép Ping", "Tơ Nùng"];
 
 fn detail(rng: &mut ChaCha8Rng, region: Region) -> String {
     match (rng.random_range(0..10), region) {

@@ -15,11 +15,8 @@ pub(crate) enum Dialect {
 
 /// PostgreSQL type, MySQL type, SQLite type; types not listed are the same everywhere. SQLite would turn decimals into
 /// floating-point numbers, so they are text there.
-const TYPES: [(&str, &str, &str); 3] = [
-    ("BYTEA", "VARBINARY(1000)", "BLOB"),
-    ("TIMESTAMP", "DATETIME(6)", "TIMESTAMP"),
-    ("DECIMAL", "DECIMAL", "TEXT"),
-];
+const TYPES: [(&str, &str, &str); 3] =
+    [("BYTEA", "VARBINARY(1000)", "BLOB"), ("TIMESTAMP", "DATETIME(6)", "TIMESTAMP"), ("DECIMAL", "DECIMAL", "TEXT")];
 
 /// A table of a reference database.
 #[derive(Debug)]

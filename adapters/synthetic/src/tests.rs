@@ -168,7 +168,10 @@ async fn the_cast_is_where_it_is_said_to_be() {
                 ),
             ),
             (Sector::Insurance, format!("SELECT count(*) FROM \"nguoi_tham_gia\" WHERE \"soDinhDanh\" = '{id}'")),
-            (Sector::BudgetUnits, format!("SELECT count(*) FROM \"don_vi\" WHERE \"thu_truong_so_dinh_danh\" = '{id}'")),
+            (
+                Sector::BudgetUnits,
+                format!("SELECT count(*) FROM \"don_vi\" WHERE \"thu_truong_so_dinh_danh\" = '{id}'"),
+            ),
         ] {
             assert!(written.number(sector, &statement).await > 0, "{sector} seed {seed}");
         }
@@ -181,7 +184,9 @@ async fn the_cast_is_where_it_is_said_to_be() {
 
         let disputed = &cast.disputed.as_ref().unwrap().personal_id;
         let year = |column: &str, table: &str, key: &str| {
-            format!("SELECT CAST(substr(\"{column}\", 1, 4) AS INTEGER) FROM \"{table}\" WHERE \"{key}\" = '{disputed}'")
+            format!(
+                "SELECT CAST(substr(\"{column}\", 1, 4) AS INTEGER) FROM \"{table}\" WHERE \"{key}\" = '{disputed}'"
+            )
         };
         let registered = written.number(Sector::Population, &year("NgaySinh", "cong_dan", "SoDinhDanh")).await;
         let insured = written.number(Sector::Insurance, &year("ngaySinh", "nguoi_tham_gia", "soDinhDanh")).await;

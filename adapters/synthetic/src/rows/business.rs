@@ -124,11 +124,8 @@ fn enterprise(
     }
     let numbers: Vec<String> = leaders.into_iter().filter_map(|leader| leader.personal_id).collect();
     for (nth, number) in numbers.iter().enumerate() {
-        let cells = [
-            ("ENTERPRISE_ID", id.into()),
-            ("STT", (nth as i64 + 1).into()),
-            ("SO_DINH_DANH", number.as_str().into()),
-        ];
+        let cells =
+            [("ENTERPRISE_ID", id.into()), ("STT", (nth as i64 + 1).into()), ("SO_DINH_DANH", number.as_str().into())];
         output.row(SECTOR, "NGUOI_DAI_DIEN", &cells)?;
     }
     if !numbers.is_empty() {
@@ -217,7 +214,7 @@ fn members(
         FirmKind::SingleMember => &[100_000],
         FirmKind::MultiMember => {
             pick::<&[u64]>(rng, &[&[60_000, 40_000], &[50_000, 50_000], &[33_334, 33_333, 33_333]])
-        },
+        }
         FirmKind::Partnership => &[50_000, 50_000],
         FirmKind::JointStock => &[51_000, 29_500, 19_500],
         _ => &[],

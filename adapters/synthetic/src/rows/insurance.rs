@@ -84,7 +84,7 @@ fn participant(
     let (status, code) = match (person.age(), is_paying) {
         (62.., _) => (4, "PENSION"),
         (_, true) => (1, "ACTIVE"),
-        (_, false) if row % 2 == 0 => (2, "SUSPENDED"),
+        (_, false) if row.is_multiple_of(2) => (2, "SUSPENDED"),
         (_, false) => (3, "ENDED"),
     };
     draft.put("trangThai", status);
@@ -169,7 +169,11 @@ fn periods(rng: &mut ChaCha8Rng, plan: &Plan, person: &Person) -> Vec<Period> {
         let month = rng.random_range(1..=6);
         periods.push(Period {
             from: Date { year, month, day: 0 },
-            until: (!is_open).then(|| Date { year: (year + years).min(last_year), month: rng.random_range(7..=9), day: 0 }),
+            until: (!is_open).then(|| Date {
+                year: (year + years).min(last_year),
+                month: rng.random_range(7..=9),
+                day: 0,
+            }),
             position: employer.as_ref().map(|_| pick(rng, &POSITIONS)),
             employer,
             salary: rng.random_range(30..400) * 50_000,

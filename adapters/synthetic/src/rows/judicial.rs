@@ -87,7 +87,8 @@ fn file(
 
 fn identity(draft: &mut Draft<'_>, rng: &mut impl Rng, person: &Person) -> Keys {
     let contradiction = draft.contradiction(person);
-    let receive = format!("H21.01-{:02}{:02}{:02}-{:05}", 26, 1 + person.index % 10, 1 + person.index % 28, person.index);
+    let receive =
+        format!("H21.01-{:02}{:02}{:02}-{:05}", 26, 1 + person.index % 10, 1 + person.index % 28, person.index);
     draft.put("id", person.index as i64 + 1);
     draft.put("receiveNo", receive.as_str());
     draft.truth("receive_number", receive);
@@ -252,8 +253,11 @@ fn truths(all: &Fields, parts: Parts) -> (Fields, Fields) {
         "issuing_body",
     ];
     let mut detail = all.clone();
-    let mut summary: Fields =
-        all.iter().filter(|(field, _)| SUMMARY.contains(&field.as_str())).map(|(k, v)| (k.clone(), v.clone())).collect();
+    let mut summary: Fields = all
+        .iter()
+        .filter(|(field, _)| SUMMARY.contains(&field.as_str()))
+        .map(|(k, v)| (k.clone(), v.clone()))
+        .collect();
     let unspent: Vec<Value> =
         parts.convictions.iter().filter(|(is_spent, _)| !is_spent).map(|(_, value)| value.clone()).collect();
     summary.insert("has_conviction".to_owned(), Value::from(!unspent.is_empty()));

@@ -90,13 +90,13 @@ pub(super) fn convictions(rng: &mut ChaCha8Rng, person: &Person) -> Vec<Convicti
 }
 
 pub(super) fn bans(rng: &mut ChaCha8Rng, convictions: &[Conviction]) -> Vec<Ban> {
-    convictions
-        .iter()
-        .filter(|conviction| conviction.spent.is_none())
-        .filter_map(|conviction| {
-            rng.random_bool(0.25).then(|| Ban { post: pick(rng, &POSTS), until: conviction.date.plus_years(6) })
-        })
-        .collect()
+    let mut bans = Vec::new();
+    for conviction in convictions {
+        if conviction.spent.is_none() && rng.random_bool(0.25) {
+            bans.push(Ban { post: pick(rng, &POSTS), until: conviction.date.plus_years(6) });
+        }
+    }
+    bans
 }
 
 /// Periods that follow each other without a gap.

@@ -3,6 +3,7 @@
 mod budget;
 mod business;
 mod civil;
+mod civil_parts;
 mod insurance;
 mod judicial;
 mod judicial_parts;

@@ -100,7 +100,10 @@ fn name_parts(draft: &mut Draft<'_>, person: &Person) {
     let space = if doubled_space && family == 1 { " " } else { "" };
     draft.put("Ho", join(&words[..family]).map(|part| part + space));
     draft.put("ChuDem", join(&words[family..middle]));
-    draft.put("Ten", join(&words[middle..]).map(|part| if doubled_space && space.is_empty() { format!(" {part}") } else { part }));
+    draft.put(
+        "Ten",
+        join(&words[middle..]).map(|part| if doubled_space && space.is_empty() { format!(" {part}") } else { part }),
+    );
 }
 
 fn marital_id(marital: Marital) -> i64 {
@@ -121,13 +124,7 @@ const COLUMNS: [[&str; 5]; 4] = [
         "NoiDangKyKhaiSinh_ChiTiet",
         "NoiDangKyKhaiSinh_QuocGia",
     ],
-    [
-        "QueQuan_MaTinhThanh",
-        "QueQuan_MaQuanHuyen",
-        "QueQuan_MaPhuongXa",
-        "QueQuan_ChiTiet",
-        "QueQuan_QuocGia",
-    ],
+    ["QueQuan_MaTinhThanh", "QueQuan_MaQuanHuyen", "QueQuan_MaPhuongXa", "QueQuan_ChiTiet", "QueQuan_QuocGia"],
     [
         "ThuongTru_MaTinhThanh",
         "ThuongTru_MaQuanHuyen",

@@ -121,7 +121,10 @@ async fn employers_and_parents_exist() {
     }
     let references = [
         (Sector::Insurance, "SELECT \"maDonVi\" FROM \"qua_trinh_tham_gia\" WHERE \"maDonVi\" IS NOT NULL"),
-        (Sector::BusinessRegistry, "SELECT \"PARENT_GDT_CODE\" FROM \"DOANH_NGHIEP\" WHERE \"PARENT_GDT_CODE\" IS NOT NULL"),
+        (
+            Sector::BusinessRegistry,
+            "SELECT \"PARENT_GDT_CODE\" FROM \"DOANH_NGHIEP\" WHERE \"PARENT_GDT_CODE\" IS NOT NULL",
+        ),
         (Sector::BudgetUnits, "SELECT \"ma_cap_tren\" FROM \"don_vi\" WHERE \"ma_cap_tren\" IS NOT NULL"),
     ];
     for (sector, statement) in references {

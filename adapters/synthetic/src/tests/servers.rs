@@ -84,10 +84,11 @@ async fn mariadb_holds_the_same() {
             .unwrap();
         assert_eq!(count as u64, *rows, "{table}");
     }
-    let row = sqlx::query("SELECT count(*) FROM `ho_so` WHERE `issueBody` = X'43ab6e6720616e2074d86e6820476961204c6169'")
-        .fetch_one(&mut connection)
-        .await
-        .unwrap();
+    let row =
+        sqlx::query("SELECT count(*) FROM `ho_so` WHERE `issueBody` = X'43ab6e6720616e2074d86e6820476961204c6169'")
+            .fetch_one(&mut connection)
+            .await
+            .unwrap();
     assert_eq!(row.get::<i64, _>(0) as u64, expected.rows["ho_so"]);
     connection.close().await.unwrap();
     sqlx::raw_sql(AssertSqlSafe(format!("DROP DATABASE {database}"))).execute(&mut admin).await.unwrap();
