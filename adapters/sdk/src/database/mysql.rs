@@ -80,10 +80,11 @@ fn whole(number: u64) -> Cell {
     i64::try_from(number).map_or_else(|_| Cell::Decimal(Decimal::from(number)), Cell::Int)
 }
 
-/// A date of the binary protocol, zeros and all, which chrono could not hold. No bytes are a date of zeros.
+/// A date of the binary protocol (length, year, month, day), zeros and all, which chrono could not hold. A length of
+/// zero is a date of zeros.
 fn day(bytes: &[u8]) -> String {
     match bytes {
-        [low, high, month, day, ..] => {
+        [_, low, high, month, day, ..] => {
             let year = u16::from_le_bytes([*low, *high]);
             match (month, day) {
                 (0, 0) if year != 0 => format!("{year:04}"),
@@ -97,11 +98,11 @@ fn day(bytes: &[u8]) -> String {
 
 /// A date and time; one that is in no calendar is kept as its date.
 fn moment(bytes: &[u8]) -> Cell {
-    let [hour, minute, second] = match bytes.get(4..7) {
+    let [hour, minute, second] = match bytes.get(5..8) {
         Some([hour, minute, second]) => [*hour, *minute, *second].map(u32::from),
         _ => [0; 3],
     };
-    let micro = match bytes.get(7..11) {
+    let micro = match bytes.get(8..12) {
         Some([a, b, c, d]) => u32::from_le_bytes([*a, *b, *c, *d]),
         _ => 0,
     };

@@ -1,0 +1,2 @@
+INSERT INTO "khai_tu" ("id", "bangMa", "so", "ngayDangKy", "nktSoDDCN", "nktHoTen", "nktGioiTinh", "nktNgaySinh", "nktNgayChet", "gbtLoai", "ngayCapNhat") VALUES (1, 'UNICODE', '3/2025', '05.02.2025', '052040000010', 'Lê Thị Bốn', 2, '1940', '30.02.2025', 1, '2026-03-01 08:30:00');
+INSERT INTO "xac_nhan_hon_nhan" ("id", "bangMa", "so", "ngayDangKy", "nxnSoDDCN", "nxnHoTen", "nxnTinhTrangHonNhan", "nxnMucDich", "ngayCapNhat") VALUES (1, 'UNICODE', '44/2024', '05.02.2024', '052190000011', 'Phạm Thị Năm', 5, 4, '2026-03-01 08:30:00');

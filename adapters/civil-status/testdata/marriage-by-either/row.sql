@@ -1,0 +1,1 @@
+INSERT INTO "ket_hon" ("id", "bangMa", "so", "ngayDangKy", "loaiDangKy", "chongHoTen", "chongNgaySinh", "chongSoDDCN", "chongSoLanKH", "voHoTen", "voSoDDCN", "voSoLanKH", "tinhTrangKetHon", "ngayCapNhat") VALUES (7, 'UNICODE', '9/2015', '01.06.2015', 1, 'Võ Văn An', '02.1988', '052088000001', 1, 'Siu H’Lan', '064190000002', 2, 2, '2026-03-01 08:30:00');

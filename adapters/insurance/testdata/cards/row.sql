@@ -1,0 +1,2 @@
+INSERT INTO "the_bhyt" ("id", "maThe", "maSoBHXH", "soDinhDanh", "hoTen", "gtTheTu", "gtTheDen", "maKV", "ngayCapNhat") VALUES (1, 'gd4525212345678', '5212345678', '052170000001', 'Lê Hà', '01/01/2026', '31/12/2026', 'K1', '2026-03-01 08:30:00');
+INSERT INTO "the_bhyt" ("id", "maThe", "maSoBHXH", "soDinhDanh", "hoTen", "maKV", "ngayCapNhat") VALUES (2, '5212345679', '5212345679', '052170000002', 'Lê Hà', 'K9', '2026-03-01 08:30:00');

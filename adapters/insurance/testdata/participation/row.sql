@@ -1,0 +1,5 @@
+INSERT INTO "nguoi_tham_gia" ("id", "maSoBhxh", "soDinhDanh", "cmnd", "hoTen", "ngaySinh", "loaiNgaySinh", "gioiTinh", "danToc", "trangThai", "ngayCapNhat") VALUES (1, '5212345678', '052170000001', '12345678', 'Nguyen Thi Hoa', '19700101', 1, 2, '13', 1, '2026-03-01 08:30:00');
+INSERT INTO "qua_trinh_tham_gia" ("id", "maSoBhxh", "stt", "tuThang", "tenDonVi", "maDonVi", "mucThuNhap", "tyLeDong", "loai") VALUES (2, '5212345678', 2, '01/2020', 'Trường THPT Trưng Vương', '1055507', 7500000, '25.50', 1);
+INSERT INTO "qua_trinh_tham_gia" ("id", "maSoBhxh", "stt", "tuThang", "denThang", "tenDonVi", "maDonVi", "mucThuNhap", "tyLeDong", "loai") VALUES (1, '5212345678', 1, '03/2010', '12/2019', 'Công ty TNHH Hoà Bình', '100233488', 5000000, '22', 1);
+INSERT INTO "qua_trinh_tham_gia" ("id", "maSoBhxh", "stt", "tuThang", "maDonVi", "loai") VALUES (3, '5212345678', 3, '13/2021', '0100109107', 9);
+INSERT INTO "nguoi_tham_gia" ("id", "maSoBhxh", "soDinhDanh", "ngayCapNhat") VALUES (2, '5200000002', '052170000001', '2026-03-01 08:30:00');

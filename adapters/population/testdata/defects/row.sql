@@ -1,0 +1,2 @@
+INSERT INTO "cong_dan" ("id", "SoDinhDanh", "SoCMND", "Ho", "ChuDem", "Ten", "GioiTinh", "DanToc", "NhomMau", "NamSinh", "Me_HoVaTen", "Me_SoCMND", "QueQuan_MaPhuongXa", "QueQuan_ChiTiet", "DaChet", "NgayCapNhat") VALUES (2, '52185000123', '211234567', 'NGUYỄN', 'VĂN', 'HOÀ', 1, '1', '07', '1986', 'Ðặng  Thị Thuỷ', '000000000', '99999', 'Thôn 3', TRUE, '2026-03-01 08:30:00');
+INSERT INTO "cong_dan" ("id", "SoCMND", "NgaySinh", "DaChet", "NgayCapNhat") VALUES (3, '211234568', '19550101', FALSE, '2026-03-01 08:30:00');
