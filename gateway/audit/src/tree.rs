@@ -1,7 +1,7 @@
 //! The RFC 6962 Merkle tree over SHA-256: hashes, proofs, and where each hash is stored.
 //!
 //! Everything here is arithmetic on hashes and indices. Reading and writing hashes is left to the store, signing tree
-//! heads to [`crate::note`].
+//! heads to [`crate::Checkpoint`].
 //!
 //! Every proof element is the hash of a range of leaves, and every such range is a few *complete subtrees*: subtree
 //! `(level, index)` spans the `2^level` leaves from `index * 2^level`. The hash of a complete subtree never changes, so
