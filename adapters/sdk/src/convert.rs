@@ -7,8 +7,6 @@ use normalize::{CodeList, CodedValue, DateFormat, IndustryVintage, Vintage};
 use crate::{functions::Derive, value::ValueType};
 
 mod run;
-#[cfg(test)]
-mod tests;
 
 pub(crate) use run::Outcome;
 

@@ -14,8 +14,6 @@ use crate::{
 
 mod compile;
 mod field;
-#[cfg(test)]
-mod tests;
 
 pub(crate) use compile::compile;
 

@@ -18,9 +18,6 @@ use crate::{
     value::Value,
 };
 
-#[cfg(test)]
-mod tests;
-
 /// A required field whose column is empty.
 const EMPTY_AT_SOURCE: &str = "empty_at_source";
 /// Joined texts with different numbers of parts.

@@ -80,8 +80,8 @@ fn whole(number: u64) -> Cell {
     i64::try_from(number).map_or_else(|_| Cell::Decimal(Decimal::from(number)), Cell::Int)
 }
 
-/// A date of the binary protocol (length, year, month, day), zeros and all, which chrono could not hold. A length of
-/// zero is a date of zeros.
+/// A date of the binary protocol (length, year, month, day), whose month and day may be zero, which chrono could not
+/// hold. The driver gives one of zeros throughout as NULL.
 fn day(bytes: &[u8]) -> String {
     match bytes {
         [_, low, high, month, day, ..] => {

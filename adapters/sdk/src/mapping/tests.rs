@@ -1,1 +1,161 @@
+use super::*;
+use crate::{Functions, MappingError, PoolOptions, SecretUrl, SqlSource, plan::compile};
+use proptest::prelude::*;
+use proto::Schema;
 
+const README: &str = include_str!("../../README.md");
+
+/// A small valid mapping; tests put one mistake into it.
+const VALID: &str = r#"source = "test"
+label_vi = "Thử"
+label_en = "Test"
+owner = "nobody"
+[[record]]
+type = "lienthong.population.v1.Resident"
+table = "people"
+[record.lookup]
+personal_id = ["id"]
+[record.fields]
+full_name = { from = "name", convert = "person_name" }
+gender = { from = "sex", convert = "code", list = "gender", values = { 1 = "M" } }
+"#;
+
+fn load(text: &str) -> Result<(), MappingError> {
+    let mapping = Mapping::parse(text, "test.toml")?;
+    compile(&mapping, &Schema::builtin().unwrap(), &Functions::new()).map(drop)
+}
+
+/// The first problem with one piece of the valid mapping replaced.
+fn problem(from: &str, to: &str) -> String {
+    assert!(VALID.contains(from), "{from}");
+    load(&VALID.replace(from, to)).unwrap_err().to_string()
+}
+
+#[test]
+fn the_examples_of_the_page_load() {
+    load(VALID).unwrap();
+    let examples: Vec<_> = README.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+    assert!(!examples.is_empty());
+    for example in examples {
+        load(example).unwrap_or_else(|error| panic!("{error}"));
+    }
+}
+
+#[test]
+fn the_page_names_every_converter() {
+    for spec in crate::convert::SPECS {
+        assert!(README.contains(&format!("`{}`", spec.name)), "{}", spec.name);
+    }
+}
+
+#[test]
+fn mistakes_are_placed_and_the_right_name_is_proposed() {
+    for (from, to, expected) in [
+        (
+            "full_name =",
+            "full_nmae =",
+            "test.toml:11:1: record Resident, field full_nmae: the record has no such field; did you mean \"full_name\"?",
+        ),
+        (
+            "\"person_name\"",
+            "\"person_nane\"",
+            "test.toml:11:40: record Resident, field full_name: unknown converter \"person_nane\"; did you mean \"person_name\"?",
+        ),
+        (
+            "\"person_name\"",
+            "\"money\"",
+            "money gives lienthong.common.v1.Money, the field is lienthong.common.v1.PersonName; converters for it: person_name",
+        ),
+        (
+            "v1.Resident",
+            "v1.Residents",
+            "unknown record type \"lienthong.population.v1.Residents\"; did you mean \"lienthong.population.v1.Resident\"?",
+        ),
+        ("list = \"gender\"", "list = \"gendre\"", "unknown code list \"gendre\"; did you mean \"gender\"?"),
+        ("1 = \"M\"", "1 = \"MALE\"", "the list gender has no code \"MALE\"; known are M, F, X, U"),
+        (
+            "personal_id = [",
+            "personal_di = [",
+            "test.toml:9:1: record Resident, lookup: unknown kind of key \"personal_di\"; did you mean \"personal_id\"?",
+        ),
+        (
+            "table = \"people\"",
+            "tabel = \"people\"",
+            "test.toml:7:1: record Resident: unknown key \"tabel\"; did you mean \"table\"?",
+        ),
+        ("owner = \"nobody\"\n", "", "\"owner\" is missing"),
+        ("from = \"name\", ", "", "\"from\" is missing"),
+        ("full_name =", "mother =", "this is a message; map its fields: mother.full_name, mother.personal_id"),
+        (
+            "from = \"name\"",
+            "from = \"name\", encoding = \"tcvn\"",
+            "unknown encoding \"tcvn\"; did you mean \"tcvn3\"?",
+        ),
+        ("from = \"name\"", "from = { txt = \"name\" }", "person_name has no role \"txt\"; known are value"),
+        ("from = \"name\"", "from = \"name\", format = \"yyyy\"", "person_name has no option \"format\""),
+        ("from = \"name\", ", "from = \"name\", derive = \"x\", ", "a field has \"convert\" or \"derive\", not both"),
+        ("owner = \"nobody\"", "owner = \"nobody", "test.toml:4:16: "),
+        ("source = \"test\"", "source = \"Tést\"", "an id has small letters"),
+    ] {
+        let found = problem(from, to);
+        assert!(found.contains(expected), "{to}: {found}");
+    }
+}
+
+#[test]
+fn every_mistake_is_reported_at_once_in_the_order_of_the_file() {
+    let text = VALID.replace("full_name", "full_nam").replace("\"gender\", values", "\"gendr\", values");
+    let error = load(&text).unwrap_err();
+    assert_eq!(error.problems.iter().map(|problem| problem.line).collect::<Vec<_>>(), [11, 12]);
+}
+
+#[test]
+fn a_field_has_one_origin() {
+    let twice = format!(
+        "{VALID}[[record.joined]]\nfield = \"father\"\nseparator = \";\"\nfields = {{ full_name = {{ from = \"x\", convert = \"person_name\" }} }}\n"
+    );
+    assert!(load(&twice).unwrap_err().to_string().contains("\"father\" is no repeated message"));
+}
+
+#[test]
+fn the_digest_is_that_of_the_file() {
+    // From `sha256sum` over the same bytes.
+    assert_eq!(
+        Mapping::parse(VALID, "a").unwrap().digest,
+        "01653856dcb19338e69c8e032b78af221ec9a339c648b28a7879efc86b32119a"
+    );
+}
+
+#[tokio::test]
+async fn unmapped_fields_are_listed() {
+    let mapping = Mapping::parse(VALID, "test.toml").unwrap();
+    let schema = Schema::builtin().unwrap();
+    let url = SecretUrl::new("sqlite://nowhere.db");
+    let source = SqlSource::open(&schema, &mapping, &Functions::new(), &url, PoolOptions::default()).unwrap();
+    let record = &crate::Adapter::describe(&source).records[0];
+    assert_eq!(record.record_type.paths_of(&record.fields), ["full_name", "gender"]);
+    assert!(record.unmapped().contains(&"birth_date".to_owned()));
+    assert_eq!(format!("{url:?}"), "[redacted]");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    #[test]
+    fn junk_never_panics(text in any::<String>()) {
+        let _ = load(&text);
+    }
+
+    /// Junk that is nearly a mapping: pieces of the example cut and put together anew.
+    #[test]
+    fn mangled_mappings_never_panic(cuts in proptest::collection::vec((0usize..4000, 0usize..400), 1..6), junk in "[\\[\\]{}=\",.a-zđ0-9\\n#]{0,12}") {
+        let example = README.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
+        let mut text: Vec<char> = example.chars().collect();
+        for (start, length) in cuts {
+            let start = start.min(text.len());
+            let end = (start + length).min(text.len());
+            text.splice(start..end, junk.chars());
+        }
+        let _ = load(&text.into_iter().collect::<String>());
+    }
+}
