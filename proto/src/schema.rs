@@ -111,7 +111,7 @@ pub struct Field {
 pub enum FieldKind {
     /// Text.
     String,
-    /// True or false; absent from the record when the register holds nothing.
+    /// True or false; declared `optional`, so that a register that says no differs from one that says nothing.
     Bool,
     /// Whole number.
     Int32,

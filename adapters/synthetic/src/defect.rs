@@ -165,9 +165,15 @@ pub(crate) fn tone_variant(text: &str) -> Option<String> {
             let rime = TONES.iter().find(|(old, _)| lower.ends_with(old));
             let Some((old, new)) = rime else { return word.to_owned() };
             changed = true;
-            let stem: String = bare.chars().take(bare.chars().count() - old.chars().count()).collect();
-            let is_capital = bare.chars().last().is_some_and(char::is_uppercase);
-            let rime = if is_capital { new.to_uppercase() } else { (*new).to_owned() };
+            let kept = bare.chars().count() - old.chars().count();
+            let stem: String = bare.chars().take(kept).collect();
+            // Each letter keeps its case: "Ủy" becomes "Uỷ", "ỦY" becomes "UỶ".
+            let rime: String = bare
+                .chars()
+                .skip(kept)
+                .zip(new.chars())
+                .map(|(written, letter)| if written.is_uppercase() { letter.to_uppercase().collect() } else { letter.to_string() })
+                .collect();
             format!("{stem}{rime}{punctuation}")
         })
         .collect();

@@ -54,9 +54,11 @@ pub(crate) fn fact(message: &DynamicMessage, field: &Field) -> Option<Fact> {
         }
         holder = holder.get_field(parent).as_message()?.clone();
     }
+    if !holder.has_field(last) {
+        return None;
+    }
     match holder.get_field(last).as_ref() {
         Value::Bool(flag) => Some(Fact::Flag(*flag)),
-        _ if !holder.has_field(last) => None,
         Value::String(text) => Some(Fact::Text(text.clone())),
         Value::I32(number) => Some(Fact::Number(*number)),
         Value::Message(value) => value_fact(value),

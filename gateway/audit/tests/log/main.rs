@@ -82,7 +82,7 @@ pub fn entry(number: u64) -> Entry {
         }),
         officer: Some(Officer { id: pick(&["CB-1", "CB-2", "CB-3", "CB-4"], 3), ..Officer::default() }),
         purpose: Some(Purpose {
-            code: pick(&["civil-status", "welfare"], 4),
+            code: pick(&["registration", "welfare"], 4),
             dossier_number: format!("H21.65-260914-{:04}", number % 50),
             justification: String::new(),
         }),

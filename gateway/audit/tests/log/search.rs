@@ -34,7 +34,7 @@ fn filters() -> impl Strategy<Value = Filter> {
         texts(&["portal", "motcua", "none"]),
         texts(&["CB-1", "CB-2", "CB-9"]),
     );
-    let why = (texts(&["civil-status", "welfare"]), texts(&["H21.65-260914-0007", "H21.65-260914-0033", "%"]));
+    let why = (texts(&["registration", "welfare"]), texts(&["H21.65-260914-0007", "H21.65-260914-0033", "%"]));
     let what = (
         maybe((0..45).map(subject).collect()),
         texts(&["example.v1.Alpha", "example.v1.Beta", "example.v1.Delta"]),

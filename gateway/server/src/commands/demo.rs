@@ -17,7 +17,7 @@ use anyhow::{Context, bail};
 use include_dir::{Dir, include_dir};
 use synthetic::Plan;
 
-use super::{dev, serve::until_told};
+use super::{dev, serve::Told};
 use crate::{client, config::Config, serve, show, telemetry::Telemetry};
 use tour::Tour;
 
@@ -102,7 +102,7 @@ impl Demo {
         if !self.json {
             show::line(tour.farewell(&self.dir, &format!("127.0.0.1:{port}"), &summary.cast))?;
         }
-        until_told().await?;
+        Told::listen()?.wait().await;
         running.stop().await?;
         Ok(ExitCode::SUCCESS)
     }

@@ -24,7 +24,7 @@ pub(crate) enum Dev {
     /// Make an authority, the hub's certificate, certificates of systems, and the log's keys. Run again with the same folder
     /// to add systems; what is there is kept.
     Ca(Ca),
-    /// Write synthetic people into the six reference databases. One seed gives one consistent population with the defects
+    /// Write synthetic people into the six reference databases. Equal seeds give equal people, with the defects
     /// real registers have.
     People(People),
 }
@@ -56,7 +56,7 @@ pub(crate) struct People {
     /// How many people, 20 to 2,000,000.
     #[arg(long, default_value_t = 20_000)]
     people: u64,
-    /// Equal seeds give equal populations.
+    /// Equal seeds give equal people.
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// Folder for SQLite files, one per register. For other engines use --target.
@@ -65,7 +65,7 @@ pub(crate) struct People {
     /// A register's database: SECTOR=URL with postgres://, mysql:// or sqlite://. Repeatable. Other registers are not written.
     #[arg(long, value_name = "SECTOR=URL", conflicts_with = "dir")]
     target: Vec<String>,
-    /// Also write the truth the population started from, as JSON lines, to this file.
+    /// Also write the truth the registers started from, as JSON lines, to this file.
     #[arg(long, value_name = "FILE")]
     truth: Option<PathBuf>,
     /// Replace the registers' tables when they exist.

@@ -58,7 +58,7 @@ struct Subject {
     /// Legacy identity card number (CMND), 9 digits.
     #[arg(long, value_name = "NUMBER")]
     legacy_id: Option<String>,
-    /// Social insurance number (mã số BHXH), 10 digits.
+    /// Mã số BHXH, 10 digits.
     #[arg(long, value_name = "NUMBER")]
     social_insurance_number: Option<String>,
     /// Enterprise code (mã số doanh nghiệp), 10 or 13 digits.

@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::{config::Config, serve, telemetry::Telemetry};
 
@@ -18,21 +18,33 @@ impl Serve {
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
         let config = Config::load(&self.config)?;
         let _telemetry = Telemetry::start(&config.telemetry)?;
+        // Before anything is started, so that a signal during start-up stops the hub in order, too.
+        let told = Told::listen()?;
         let running = serve::start(&config).await?;
-        until_told().await?;
+        told.wait().await;
         tracing::info!("stopping: calls under way may end");
         running.stop().await?;
         Ok(ExitCode::SUCCESS)
     }
 }
 
-/// Waits for SIGTERM or Ctrl-C.
-pub(crate) async fn until_told() -> anyhow::Result<()> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+/// SIGTERM or Ctrl-C.
+pub(crate) struct Told {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Told {
+    /// From now on the signals no longer end the process by themselves.
+    pub(crate) fn listen() -> anyhow::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
-    Ok(())
+
+    /// Waits for one of them.
+    pub(crate) async fn wait(mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
 }

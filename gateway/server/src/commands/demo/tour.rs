@@ -115,7 +115,7 @@ impl Tour {
     }
 }
 
-/// Puts the population's people and things in the place of `{…}`.
+/// Puts the synthetic people and things in the place of `{…}`.
 pub(super) fn fill(text: &str, cast: &Cast) -> anyhow::Result<String> {
     let mut filled = text.to_owned();
     for (name, member) in
@@ -131,7 +131,9 @@ pub(super) fn fill(text: &str, cast: &Cast) -> anyhow::Result<String> {
     for (name, value) in [("enterprise_code", &cast.enterprise_code), ("budget_unit_code", &cast.budget_unit_code)] {
         let place = format!("{{{name}}}");
         if filled.contains(&place) {
-            let value = value.as_ref().ok_or_else(|| anyhow!("the population has no {name}; take more people"))?;
+            let value = value
+                .as_ref()
+                .ok_or_else(|| anyhow!("there is no {name} among the synthetic people; take more people"))?;
             filled = filled.replace(&place, value);
         }
     }
@@ -139,7 +141,8 @@ pub(super) fn fill(text: &str, cast: &Cast) -> anyhow::Result<String> {
 }
 
 fn member_part(member: Option<&CastMember>, name: &str, part: &str) -> anyhow::Result<String> {
-    let member = member.ok_or_else(|| anyhow!("the population has nobody for {name}; take more people"))?;
+    let member =
+        member.ok_or_else(|| anyhow!("there is nobody for {name} among the synthetic people; take more people"))?;
     let value = match part {
         "name" => Some(member.name.clone()),
         "personal_id" => Some(member.personal_id.clone()),

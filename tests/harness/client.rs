@@ -1,0 +1,58 @@
+//! Clients of a hub under test.
+
+use std::time::Duration;
+
+use proto::query::v1::query_service_client::QueryServiceClient;
+use tonic::{
+    Status,
+    transport::{Certificate as Authority, Channel, ClientTlsConfig, Endpoint, Identity},
+};
+use tonic_types::StatusExt;
+
+use crate::{Hub, HubFiles};
+
+/// A client certificate with its key, PEM.
+pub struct Certificate {
+    /// Certificate.
+    pub pem: Vec<u8>,
+    /// Key.
+    pub key: Vec<u8>,
+}
+
+/// Connects, with a certificate or without.
+pub async fn channel(
+    hub: &Hub,
+    authority: &[u8],
+    certificate: Option<&Certificate>,
+) -> Result<Channel, tonic::transport::Error> {
+    let mut tls = ClientTlsConfig::new().ca_certificate(Authority::from_pem(authority));
+    if let Some(Certificate { pem, key }) = certificate {
+        tls = tls.identity(Identity::from_pem(pem, key));
+    }
+    Endpoint::from_shared(format!("https://{}", hub.address))
+        .expect("an address")
+        .connect_timeout(Duration::from_secs(10))
+        .tls_config(tls)?
+        .connect()
+        .await
+}
+
+/// Connects as one of the systems that have certificates.
+pub async fn client_of(hub: &Hub, files: &HubFiles, system: &str) -> Channel {
+    channel(hub, &files.authority(), Some(&files.certificate(system))).await.expect("the hub accepts the system")
+}
+
+/// `QueryService` as one of the systems.
+pub async fn query_client(hub: &Hub, files: &HubFiles, system: &str) -> QueryServiceClient<Channel> {
+    QueryServiceClient::new(client_of(hub, files, system).await).max_decoding_message_size(64 * 1024 * 1024)
+}
+
+/// Stable reason of an error, and the request fields it names.
+pub fn error_info(status: &Status) -> (String, Vec<String>) {
+    let details = status.get_error_details();
+    let reason = details.error_info().map(|info| info.reason.clone()).unwrap_or_default();
+    let fields = details
+        .bad_request()
+        .map(|request| request.field_violations.iter().map(|violation| violation.field.clone()).collect::<Vec<_>>());
+    (reason, fields.unwrap_or_default())
+}

@@ -1,0 +1,253 @@
+//! A hub as its own process.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::{Arc, Mutex, mpsc},
+    time::Duration,
+};
+
+use proto::Schema;
+
+use crate::{Databases, client::Certificate};
+
+/// Trust domain of every hub under test.
+pub const TRUST_DOMAIN: &str = "test.example";
+
+/// The program under test, built beside this test.
+pub fn binary() -> PathBuf {
+    let test = std::env::current_exe().expect("this test is a file");
+    let path = test.ancestors().nth(2).expect("target/<profile>/deps/test").join("lienthong");
+    assert!(path.is_file(), "{} is not built: run cargo build --workspace first", path.display());
+    path
+}
+
+/// What varies between hubs.
+pub struct Settings {
+    /// Added to the `[server]` table of the configuration.
+    pub server: String,
+    /// Added at the end of the configuration.
+    pub more: String,
+    /// Policies left out, by the beginning of their file name.
+    pub without_policies: Vec<&'static str>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { server: "readiness_interval_s = 1".to_owned(), more: String::new(), without_policies: Vec::new() }
+    }
+}
+
+/// The files a hub runs from: shipped agreements and policies, an agreement that opens everything to the system `all` of
+/// `H21.99`, certificates, keys, configuration.
+pub struct HubFiles {
+    /// Folder of all of it.
+    pub folder: tempfile::TempDir,
+}
+
+/// Systems that have certificates: those of the shipped agreements, and the tests' own.
+const SYSTEMS: [&str; 7] = [
+    "H21.65/portal",
+    "H21.30/personnel",
+    "H21.40.05/investigation",
+    "H21.90/console",
+    "H21.99/all",
+    "H21.10/archive",
+    "H21.12/civil-status",
+];
+
+fn deploy() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy")
+}
+
+impl HubFiles {
+    /// Writes the files. `databases` says where each source is.
+    pub fn write(databases: &Databases, settings: &Settings) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let root = folder.path();
+        let made = Command::new(binary())
+            .args(["dev", "ca", "--trust-domain", TRUST_DOMAIN, "--log-origin", "test.example/log", "--dir"])
+            .arg(root.join("keys"))
+            .args(SYSTEMS.iter().flat_map(|system| ["--system", system]))
+            .output()
+            .expect("lienthong dev ca runs");
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        for sub in ["grants", "policies"] {
+            fs::create_dir(root.join(sub)).expect("a folder");
+            for entry in fs::read_dir(deploy().join(sub)).expect("deploy is there") {
+                let path = entry.expect("deploy can be read").path();
+                let name = path.file_name().expect("files have names").to_string_lossy().into_owned();
+                if !settings.without_policies.iter().any(|start| name.starts_with(start)) {
+                    fs::copy(&path, root.join(sub).join(&name)).expect("a copy");
+                }
+            }
+        }
+        fs::write(root.join("grants/everything.toml"), everything_grant()).expect("a grant");
+        for (name, more) in [("purposes.toml", PURPOSE), ("agencies.toml", AGENCY)] {
+            let text = fs::read_to_string(deploy().join(name)).expect("deploy is there");
+            fs::write(root.join(name), text + more).expect("a catalogue");
+        }
+        fs::create_dir(root.join("secrets")).expect("a folder");
+        let mut sources = String::new();
+        for target in &databases.targets {
+            let id = target.sector.as_str();
+            fs::write(root.join("secrets").join(id), &target.url).expect("a secret");
+            sources.push_str(&format!("\n[[sources]]\nid = \"{id}\"\ndatabase = {{ url_file = \"secrets/{id}\" }}\n"));
+        }
+        let config = format!(
+            "[server]\nlisten = \"127.0.0.1:0\"\ntrust_domain = \"{TRUST_DOMAIN}\"\n{}\n\n\
+             [tls]\ncertificate = \"keys/server.pem\"\nprivate_key = \"keys/server.key\"\nclient_authorities = [\"keys/ca.pem\"]\n\n\
+             [access]\ngrants = \"grants\"\npolicies = \"policies\"\npurposes = \"purposes.toml\"\nagencies = \"agencies.toml\"\n\n\
+             [audit]\ndatabase = \"audit.sqlite\"\nsigning_key = \"keys/log.key\"\nsubject_key = \"keys/subject.key\"\n\
+             {sources}\n{}\n",
+            settings.server, settings.more
+        );
+        fs::write(root.join("config.toml"), config).expect("a configuration");
+        Self { folder }
+    }
+
+    /// A path in the folder.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// The certificate of one of [`SYSTEMS`].
+    pub fn certificate(&self, system: &str) -> Certificate {
+        let name = system.replace('/', "_");
+        let read = |name: String| fs::read(self.path(&name)).expect("the system has a certificate");
+        Certificate { pem: read(format!("keys/{name}.pem")), key: read(format!("keys/{name}.key")) }
+    }
+
+    /// The authority that signed the hub's certificate.
+    pub fn authority(&self) -> Vec<u8> {
+        fs::read(self.path("keys/ca.pem")).expect("there is an authority")
+    }
+
+    /// The log's public key.
+    pub fn log_key(&self) -> audit::VerifierKey {
+        let text = fs::read_to_string(self.path("keys/log.pub")).expect("there is a public key");
+        audit::VerifierKey::parse(text.trim()).expect("it is a key")
+    }
+}
+
+const PURPOSE: &str = r#"
+[[purposes]]
+code = "test_everything"
+name_vi = "Kiểm thử"
+name_en = "Test"
+procedure = "Kiểm thử"
+legal_basis = "Không"
+dossier_required = false
+"#;
+
+const AGENCY: &str = r#"
+[[agencies]]
+code = "H21.99"
+name_vi = "Cơ quan kiểm thử"
+name_en = "Test agency"
+kind = "sector"
+"#;
+
+/// An agreement over every field of every record type.
+fn everything_grant() -> String {
+    let schema = Schema::builtin().expect("the schema is valid");
+    let mut grant = r#"
+agreement = "99/TEST"
+title = "Kiểm thử"
+systems = ["all"]
+purposes = ["test_everything"]
+actions = ["query", "verify", "batch"]
+valid_from = 2026-01-01
+valid_until = 2099-12-31
+legal_basis = "Không"
+disclosure = "immediate"
+officer_assurance = "asserted"
+
+[parties]
+provider = "H21"
+consumer = "H21.99"
+"#
+    .to_owned();
+    for record_type in schema.record_types() {
+        let fields: Vec<_> = record_type.descriptor.fields().map(|field| format!("{:?}", field.name())).collect();
+        grant.push_str(&format!("\n[[records]]\ntype = {:?}\nfields = [{}]\n", record_type.name, fields.join(", ")));
+    }
+    grant
+}
+
+/// A running hub.
+pub struct Hub {
+    child: Child,
+    /// `127.0.0.1:port`.
+    pub address: String,
+    /// Everything it wrote to standard error.
+    pub lines: Arc<Mutex<Vec<String>>>,
+}
+
+impl Hub {
+    /// Starts the program on the files and waits until it listens.
+    pub fn start(files: &HubFiles) -> Self {
+        Self::try_start(files).unwrap_or_else(|lines| panic!("the hub did not start:\n{}", lines.join("\n")))
+    }
+
+    /// As [`Hub::start`]; gives what the program wrote when it ends instead of listening.
+    pub fn try_start(files: &HubFiles) -> Result<Self, Vec<String>> {
+        let mut child = Command::new(binary())
+            .args(["serve", "--config"])
+            .arg(files.path("config.toml"))
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .env("NO_COLOR", "1")
+            .spawn()
+            .expect("lienthong serve runs");
+        let stderr = child.stderr.take().expect("piped");
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let (found, address) = mpsc::channel();
+        let kept = Arc::clone(&lines);
+        std::thread::spawn(move || {
+            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                if let Some((_, address)) = line.split_once("listening address=") {
+                    // The receiver is gone once it has what it waits for.
+                    let _ = found.send(address.trim().to_owned());
+                }
+                kept.lock().expect("no panic while held").push(line);
+            }
+        });
+        match address.recv_timeout(Duration::from_secs(60)) {
+            Ok(address) => Ok(Self { child, address, lines }),
+            Err(_) => {
+                let _ = child.kill();
+                let _ = child.wait();
+                let lines = lines.lock().expect("no panic while held").clone();
+                Err(lines)
+            }
+        }
+    }
+
+    /// SIGKILL: no goodbye.
+    pub fn kill(mut self) {
+        self.child.kill().expect("it was running");
+        self.child.wait().expect("it ended");
+    }
+
+    /// SIGTERM, and whether it ended well.
+    pub fn stop(mut self) -> bool {
+        let ended = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
+        assert!(ended.expect("kill runs").success());
+        self.child.wait().expect("it ended").success()
+    }
+
+    /// Process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+}
+
+impl Drop for Hub {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

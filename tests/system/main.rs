@@ -1,0 +1,10 @@
+//! Whole-system tests: the shipped program, real databases, real certificates.
+
+mod bad_input;
+mod demo;
+mod design;
+mod kill;
+mod python;
+mod telemetry;
+mod truth;
+mod withheld;

@@ -1,0 +1,91 @@
+//! Spans per stage reach an OTLP collector, joined to the caller's trace, and hold nothing personal.
+
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use opentelemetry_proto::tonic::collector::trace::v1::{
+    ExportTraceServiceRequest, ExportTraceServiceResponse,
+    trace_service_server::{TraceService, TraceServiceServer},
+};
+use prost_types::FieldMask;
+use proto::query::v1::{self as wire, subject::Identifier};
+use tests::{Databases, Engine, Hub, HubFiles, Settings, query_client};
+use tokio_stream::wrappers::TcpListenerStream;
+use tonic::{Request, Response, Status};
+
+#[derive(Clone, Default)]
+struct Collector(Arc<Mutex<Vec<ExportTraceServiceRequest>>>);
+
+#[tonic::async_trait]
+impl TraceService for Collector {
+    async fn export(
+        &self,
+        request: Request<ExportTraceServiceRequest>,
+    ) -> Result<Response<ExportTraceServiceResponse>, Status> {
+        self.0.lock().unwrap().push(request.into_inner());
+        Ok(Response::new(ExportTraceServiceResponse::default()))
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn spans_of_every_stage_are_exported() {
+    let collector = Collector::default();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let service = TraceServiceServer::new(collector.clone());
+    tokio::spawn(
+        tonic::transport::Server::builder().add_service(service).serve_with_incoming(TcpListenerStream::new(listener)),
+    );
+
+    let folder = tempfile::tempdir().unwrap();
+    let databases = Databases::create(folder.path(), |_| Engine::Sqlite).await;
+    let somebody = databases.fill(100, 41, None).await.cast.everywhere.unwrap();
+    let settings =
+        Settings { more: format!("[telemetry]\notlp_endpoint = \"http://{address}\"\n"), ..Settings::default() };
+    let files = HubFiles::write(&databases, &settings);
+    let hub = Hub::start(&files);
+    let mut client = query_client(&hub, &files, "H21.99/all").await;
+    let mut request = Request::new(wire::QueryRequest {
+        subject: Some(wire::Subject { identifier: Some(Identifier::PersonalId(somebody.personal_id.clone())) }),
+        selections: vec![wire::Selection {
+            record_type: "lienthong.population.v1.Resident".to_owned(),
+            field_mask: Some(FieldMask { paths: vec!["full_name".to_owned()] }),
+        }],
+        purpose: Some(wire::Purpose { code: "test_everything".to_owned(), ..Default::default() }),
+        officer: Some(wire::Officer { id: "1".to_owned(), name: "Kiểm thử".to_owned(), unit: String::new() }),
+        required_sources: Vec::new(),
+    });
+    let trace = "0af7651916cd43dd8448eb211c80319c";
+    request.metadata_mut().insert("traceparent", format!("00-{trace}-b7ad6b7169203331-01").parse().unwrap());
+    let answer = client.query(request).await.unwrap().into_inner();
+    // Stopping sends what is left.
+    let lines = Arc::clone(&hub.lines);
+    assert!(hub.stop());
+    tokio::time::sleep(Duration::from_millis(200)).await;
+
+    let exported = collector.0.lock().unwrap().clone();
+    let spans: Vec<_> = exported
+        .iter()
+        .flat_map(|request| &request.resource_spans)
+        .flat_map(|resource| &resource.scope_spans)
+        .flat_map(|scope| &scope.spans)
+        .filter(|span| span.trace_id.iter().map(|byte| format!("{byte:02x}")).collect::<String>() == trace)
+        .collect();
+    let names: BTreeSet<&str> = spans.iter().map(|span| span.name.as_str()).collect();
+    for stage in ["lienthong.query.v1.QueryService/Query", "decide", "fetch", "source", "record"] {
+        assert!(names.contains(stage), "{stage} is among {names:?}");
+    }
+    let all = format!("{exported:?}\n{}", lines.lock().unwrap().join("\n"));
+    for personal in [&somebody.personal_id, &somebody.name] {
+        assert!(!all.contains(personal.as_str()), "telemetry holds a personal value");
+    }
+    // The trace is in the entry, so that an inspector can go from one to the other.
+    let key = audit::SigningKey::load(&files.path("keys/log.key")).unwrap();
+    let log = audit::AuditLog::open(&files.path("audit.sqlite"), key, audit::Options::default()).await.unwrap();
+    let entry = log.entry(answer.receipt.unwrap().log_index).await.unwrap().entry.unwrap();
+    assert_eq!(entry.trace_id, trace);
+    log.close().await;
+}
