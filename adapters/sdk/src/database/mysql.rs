@@ -5,7 +5,7 @@ use std::{str::FromStr, sync::Arc};
 use chrono::{NaiveDate, NaiveTime};
 use rust_decimal::Decimal;
 use sqlx::{
-    AssertSqlSafe, Connection, Decode, Executor, MySql, Row as _, TypeInfo, ValueRef,
+    AssertSqlSafe, ConnectOptions, Connection, Decode, Executor, MySql, Row as _, TypeInfo, ValueRef,
     error::BoxDynError,
     mysql::{MySqlConnectOptions, MySqlConnection, MySqlRow, MySqlValueRef},
 };
@@ -17,7 +17,8 @@ pub(crate) struct Driver(MySqlConnectOptions);
 
 impl Driver {
     pub(super) fn new(url: &str) -> Result<Self, sqlx::Error> {
-        MySqlConnectOptions::from_str(url).map(Self)
+        // Statements are timed by the caller's span.
+        MySqlConnectOptions::from_str(url).map(|options| Self(options.disable_statement_logging()))
     }
 }
 

@@ -5,7 +5,7 @@ use std::{str::FromStr, sync::Arc};
 use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, Utc};
 use rust_decimal::Decimal;
 use sqlx::{
-    AssertSqlSafe, Connection, Decode, Postgres, Row as _, TypeInfo, ValueRef,
+    AssertSqlSafe, ConnectOptions, Connection, Decode, Postgres, Row as _, TypeInfo, ValueRef,
     error::BoxDynError,
     postgres::{PgConnectOptions, PgConnection, PgRow, PgValueRef},
 };
@@ -18,7 +18,9 @@ pub(crate) struct Driver(PgConnectOptions);
 impl Driver {
     pub(super) fn new(url: &str) -> Result<Self, sqlx::Error> {
         let options = PgConnectOptions::from_str(url)?;
-        Ok(Self(options.application_name("lienthong").options([("default_transaction_read_only", "on")])))
+        // Statements are timed by the caller's span.
+        let options = options.application_name("lienthong").disable_statement_logging();
+        Ok(Self(options.options([("default_transaction_read_only", "on")])))
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{str::FromStr, sync::Arc, time::Duration};
 
 use sqlx::{
-    AssertSqlSafe, Connection, Decode, Row as _, Sqlite, TypeInfo, ValueRef,
+    AssertSqlSafe, ConnectOptions, Connection, Decode, Row as _, Sqlite, TypeInfo, ValueRef,
     error::BoxDynError,
     sqlite::{SqliteConnectOptions, SqliteConnection, SqliteRow, SqliteValueRef},
 };
@@ -18,7 +18,8 @@ pub(crate) struct Driver(SqliteConnectOptions);
 
 impl Driver {
     pub(super) fn new(url: &str) -> Result<Self, sqlx::Error> {
-        let options = SqliteConnectOptions::from_str(url)?;
+        // Statements are timed by the caller's span.
+        let options = SqliteConnectOptions::from_str(url)?.disable_statement_logging();
         Ok(Self(options.read_only(true).create_if_missing(false).busy_timeout(BUSY_TIMEOUT)))
     }
 }
