@@ -11,7 +11,7 @@ mod viqr;
 use std::borrow::Cow;
 
 use crate::letter::split_tone;
-use crate::syllable::words;
+use crate::syllable::{is_valid, words};
 use crate::{Conversion, Converted, Defect, Note, Notes, outcome::named};
 
 pub use suspicion::alarm;
@@ -49,14 +49,15 @@ named!("encoding" Encoding {
 ///
 /// A byte the encoding does not have is [`Defect::UndecodableByte`]. Bytes of a legacy column that are well-formed
 /// UTF-8, or read well only in another encoding, are decoded as declared and noted as `encoding_alarm`. A word of TCVN3
-/// that starts with a toned letter is noted as `case_unknown`.
+/// that starts with a toned letter, or was given capitals on little evidence, is noted as `case_unknown`.
 pub fn decode(input: &[u8], encoding: Encoding) -> Conversion<Cow<'_, str>> {
     match encoding {
         Encoding::Tcvn3 | Encoding::Vni | Encoding::Windows1258 if !input.is_ascii() => {
             let value = decode_legacy(input, encoding)?;
             let mut notes = Notes::NONE;
             notes.insert_if(suspicion::misdeclared(input, &value, encoding), Note::EncodingAlarm);
-            notes.insert_if(encoding == Encoding::Tcvn3 && starts_with_small_tone(&value), Note::CaseUnknown);
+            let case_unknown = starts_with_small_tone(&value) || capitals_are_a_guess(&value);
+            notes.insert_if(encoding == Encoding::Tcvn3 && case_unknown, Note::CaseUnknown);
             Ok(Converted { value: Cow::Owned(value), notes })
         }
         _ => decode_text(std::str::from_utf8(input).map_err(|_| Defect::UndecodableByte)?, encoding),
@@ -95,6 +96,18 @@ fn starts_with_small_tone(text: &str) -> bool {
     words(text)
         .filter_map(|word| word.chars().next())
         .any(|first| first.is_lowercase() && split_tone(first).1.is_some())
+}
+
+/// Whether a toned capital was given back on little evidence: "SRÓ" may have been "SRó", and "XÃ AL BÁ" may have been
+/// "Xã AL Bá". Evidence is a Vietnamese syllable with two or more plain capitals ("THỊ"): nobody writes "THị".
+fn capitals_are_a_guess(text: &str) -> bool {
+    let toned_capital = |letter: char| letter.is_uppercase() && split_tone(letter).1.is_some();
+    let in_capitals = |word: &str| {
+        let mut plain = word.chars().filter(char::is_ascii_alphabetic);
+        plain.clone().count() >= 2 && plain.all(|letter| letter.is_ascii_uppercase()) && is_valid(word)
+    };
+    let all_in_capitals = !text.contains(char::is_lowercase) && words(text).any(in_capitals);
+    words(text).any(|word| word.contains(toned_capital) && !all_in_capitals && !in_capitals(word))
 }
 
 /// Encodes text, for those who write test data. The number counts the letters the encoding lacks, each written as `?`.
