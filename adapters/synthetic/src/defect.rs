@@ -172,7 +172,11 @@ pub(crate) fn tone_variant(text: &str) -> Option<String> {
                 .chars()
                 .skip(kept)
                 .zip(new.chars())
-                .map(|(written, letter)| if written.is_uppercase() { letter.to_uppercase().collect() } else { letter.to_string() })
+                .map(
+                    |(written, letter)| {
+                        if written.is_uppercase() { letter.to_uppercase().collect() } else { letter.to_string() }
+                    },
+                )
                 .collect();
             format!("{stem}{rime}{punctuation}")
         })

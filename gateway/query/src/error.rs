@@ -24,7 +24,7 @@ pub enum CallError {
         /// What is wrong.
         violations: Vec<Violation>,
         /// Proof of recording.
-        receipt: Option<Receipt>,
+        receipt: Option<Box<Receipt>>,
     },
     /// Policy refuses all of it.
     #[error("refused: {}", .refusal.reason)]
@@ -32,7 +32,7 @@ pub enum CallError {
         /// The refusal.
         refusal: Box<Refusal>,
         /// Proof of recording.
-        receipt: Option<Receipt>,
+        receipt: Option<Box<Receipt>>,
     },
     /// A source the caller cannot do without did not answer.
     #[error("required source {source_id} failed: {}", .failure.reason)]
@@ -42,13 +42,13 @@ pub enum CallError {
         /// What happened.
         failure: Failure,
         /// Proof of recording.
-        receipt: Option<Receipt>,
+        receipt: Option<Box<Receipt>>,
     },
     /// The caller's deadline passed.
     #[error("the deadline passed before an answer could be given")]
     DeadlineExceeded {
         /// Proof of recording.
-        receipt: Option<Receipt>,
+        receipt: Option<Box<Receipt>>,
     },
     /// The audit log could not record the call; nothing is released.
     #[error("the audit log cannot record the call: {0}")]
@@ -73,7 +73,7 @@ impl CallError {
             Self::Invalid { receipt, .. }
             | Self::Refused { receipt, .. }
             | Self::RequiredSource { receipt, .. }
-            | Self::DeadlineExceeded { receipt } => receipt.as_ref(),
+            | Self::DeadlineExceeded { receipt } => receipt.as_deref(),
             Self::NotRecorded(_) => None,
         }
     }
@@ -83,7 +83,7 @@ impl CallError {
             Self::Invalid { receipt, .. }
             | Self::Refused { receipt, .. }
             | Self::RequiredSource { receipt, .. }
-            | Self::DeadlineExceeded { receipt } => *receipt = Some(proof),
+            | Self::DeadlineExceeded { receipt } => *receipt = Some(Box::new(proof)),
             Self::NotRecorded(_) => {}
         }
         self

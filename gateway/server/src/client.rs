@@ -136,10 +136,8 @@ fn describe(status: &Status) -> String {
     if let Some(index) = status.metadata().get(crate::status::LOG_INDEX_KEY).and_then(|value| value.to_str().ok()) {
         text.push_str(&format!("\n  recorded in the audit log as entry {index}"));
     }
-    if status.code() == Code::Unknown || status.message().contains("transport error") {
-        if let Some(source) = std::error::Error::source(status) {
-            text.push_str(&format!("\n  {source}: does the hub accept this certificate?"));
-        }
+    if let Some(source) = std::error::Error::source(status) {
+        text.push_str(&format!("\n  {source}: does the hub accept this certificate?"));
     }
     text
 }

@@ -161,13 +161,20 @@ fn claim_field(check: &mut Check, at: &str, record_type: &RecordType, claim: &wi
     Some(field)
 }
 
+/// An access check: a question without a subject.
+pub(crate) struct AccessCheck {
+    pub(crate) selections: Vec<(Arc<RecordType>, FieldSet)>,
+    pub(crate) purpose: Purpose,
+    pub(crate) officer: Officer,
+}
+
 /// Parses the selections, purpose and officer of an access check, which names no subject.
 pub(crate) fn access_check(
     hub: &Hub,
     selected: Vec<wire::Selection>,
     stated: Option<wire::Purpose>,
     acting: Option<wire::Officer>,
-) -> Result<(Vec<(Arc<RecordType>, FieldSet)>, Purpose, Officer), Vec<Violation>> {
+) -> Result<AccessCheck, Vec<Violation>> {
     let mut check = Check::default();
     let selections = selections(&mut check, &hub.schema, selected);
     let purpose = purpose(&mut check, hub, stated);
@@ -175,7 +182,7 @@ pub(crate) fn access_check(
     let parsed = (|| {
         let selections =
             selections.into_iter().map(|selection| (selection.record_type, selection.fields)).collect::<Vec<_>>();
-        Some((selections, purpose?, officer?))
+        Some(AccessCheck { selections, purpose: purpose?, officer: officer? })
     })();
     check.finish(parsed)
 }

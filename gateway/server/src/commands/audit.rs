@@ -23,7 +23,7 @@ use crate::{
 #[derive(Subcommand)]
 pub(crate) enum Audit {
     /// Find entries; all filters given must fit. Newest first. The search itself is recorded.
-    Search(Search),
+    Search(Box<Search>),
     /// Show entries as they are written, until interrupted.
     Tail(Tail),
     /// Fetch an entry and its inclusion proof, and check both here, without trusting the hub.

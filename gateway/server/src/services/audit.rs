@@ -160,7 +160,8 @@ async fn permitted(
         Err(refusal) => {
             entry.set_outcome(wire::entry::Outcome::Refused);
             entry.reason.clone_from(&refusal.reason);
-            let receipt = Some(hub.record(call, entry).await.map_err(|error| status::from_call(&error))?);
+            let receipt = hub.record(call, entry).await.map_err(|error| status::from_call(&error))?;
+            let receipt = Some(Box::new(receipt));
             Err(status::from_call(&CallError::Refused { refusal: Box::new(refusal), receipt }))
         }
     }

@@ -107,7 +107,7 @@ impl CatalogService for CatalogHandler {
                 }]));
             }
         };
-        let (selections, purpose, officer) =
+        let parse::AccessCheck { selections, purpose, officer } =
             parse::access_check(&self.hub, request.selections, request.purpose, request.officer)
                 .map_err(status::invalid)?;
         let decision = self.hub.access.decide(&AccessRequest {
