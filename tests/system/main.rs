@@ -5,6 +5,7 @@ mod demo;
 mod design;
 mod kill;
 mod python;
+mod services;
 mod telemetry;
 mod truth;
 mod withheld;

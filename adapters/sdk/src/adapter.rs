@@ -57,6 +57,9 @@ pub struct RecordDescription {
     pub record_type: Arc<RecordType>,
     /// The kinds of key that find records.
     pub lookup: Vec<IdentifierKind>,
+    /// Those among them that may be the only number a row of the subject has: whoever wants all records of a subject
+    /// asks by these, too.
+    pub alone: Vec<IdentifierKind>,
     /// The fields the mapping fills; the rest are unmapped and never set.
     pub fields: FieldSet,
 }

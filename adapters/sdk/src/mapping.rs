@@ -87,6 +87,10 @@ pub(crate) struct Table {
 pub(crate) struct Lookup {
     pub(crate) kind: IdentifierKind,
     pub(crate) columns: Vec<Spanned<String>>,
+    /// Columns of the record's table that must equal a literal for the number to be of this kind.
+    pub(crate) filters: Vec<(Spanned<String>, String)>,
+    /// Whether some rows of a subject have this number and none of the others.
+    pub(crate) alone: bool,
     /// The table that holds the columns, when it is not the record's own.
     pub(crate) through: Option<Through>,
 }

@@ -192,8 +192,15 @@ pub(crate) enum Slot {
     Literal(Bind),
     /// The n-th value given when the statement runs, as a column of this type compares it.
     Given(usize, crate::catalogue::ColumnType),
+    /// The same without its leading zero, as spreadsheets leave it.
+    GivenStripped(usize),
     /// The same, padded to the column's width.
     GivenPadded(usize, usize),
+}
+
+/// A number as it stands where its leading zero was lost; unchanged when it has none.
+fn stripped(number: &str) -> &str {
+    number.strip_prefix('0').unwrap_or(number)
 }
 
 impl Statement {
@@ -204,6 +211,7 @@ impl Statement {
             .map(|slot| match slot {
                 Slot::Literal(bind) => bind.clone(),
                 Slot::Given(at, kind) => sql::bind(kind, given.get(*at).map(String::as_str)),
+                Slot::GivenStripped(at) => Bind::Text(given.get(*at).map(|text| stripped(text).to_owned())),
                 Slot::GivenPadded(at, width) => Bind::Text(given.get(*at).map(|text| format!("{text:<width$}"))),
             })
             .collect()

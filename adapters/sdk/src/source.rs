@@ -80,6 +80,7 @@ impl SqlSource {
             .map(|record| RecordDescription {
                 record_type: Arc::clone(&record.record_type),
                 lookup: record.lookup.iter().map(|lookup| lookup.kind).collect(),
+                alone: record.lookup.iter().filter(|lookup| lookup.alone).map(|lookup| lookup.kind).collect(),
                 fields: record.mapped.clone(),
             })
             .collect();

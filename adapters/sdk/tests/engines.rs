@@ -156,14 +156,14 @@ async fn children_join_by_several_columns_and_numbers_keep_their_digits() {
         let mut found: Vec<_> = firms.records.iter().map(|record| text(&record.message)).collect();
         found.sort();
         let expected = [
+            r#"{"enterpriseCode":"0100233488","amendmentCount":0,"charterCapital":{"amountVnd":"5"},"members":[{"ratioPercent":"100"}]}"#,
             r#"{"enterpriseCode":"0100233488","amendmentCount":3,"charterCapital":{"amountVnd":"123456789012345678.125"},"members":[{"contribution":{"amountVnd":"2"},"ratioPercent":"59.5"},{"contribution":{"amountVnd":"1500000.5"},"ratioPercent":"40.5"}]}"#,
-            r#"{"enterpriseCode":"0100233488","charterCapital":{"amountVnd":"5"},"members":[{"ratioPercent":"100"}]}"#,
         ];
         // SQLite's reference schemas hold decimals as text; a literal number there loses digits before we see it.
         if database.engine != Engine::Sqlite {
             assert_eq!(found, expected, "{}", database.engine);
         }
-        let zero = firms.records.iter().find(|record| !text(&record.message).contains("amendmentCount")).unwrap();
+        let zero = firms.records.iter().find(|record| text(&record.message).contains(r#""amendmentCount":0"#)).unwrap();
         assert_eq!(*zero.message.get_field_by_name("amendment_count").unwrap(), Value::I32(0));
         database.remove().await;
     }

@@ -138,9 +138,11 @@ impl Keys {
         self
     }
 
-    /// A personal number as stored; without its zero nobody can ask for it.
+    /// A personal number that stands in the record. Where the register lost its leading zero, the true number must find
+    /// the record all the same.
     pub(crate) fn personal_id(self, stored: Option<&str>) -> Self {
-        self.with("personal_id", stored.filter(|number| number.len() == 12))
+        let whole = stored.map(|number| format!("{number:0>12}"));
+        self.with("personal_id", whole.as_deref())
     }
 }
 

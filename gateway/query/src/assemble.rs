@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use access::{Permit, SelectionDecision};
-use adapter_sdk::{FetchedRecord, Grade};
+use adapter_sdk::{FetchedRecord, Grade, Key};
 use chrono::{DateTime, Utc};
 use prost::Message;
 use prost_types::{Any, Timestamp};
@@ -46,9 +46,11 @@ pub(crate) fn response(sources: &Sources, permit: &Permit, gathered: &mut Gather
         }
     }
     let complete = results.iter().all(|result| {
-        matches!(result.outcome(), wire::Outcome::Found | wire::Outcome::NotFound) && result.withheld.is_empty()
+        matches!(result.outcome(), wire::Outcome::Found | wire::Outcome::NotFound)
+            && result.withheld.is_empty()
+            && result.failure.is_none()
     });
-    wire::QueryResponse { discrepancies: discrepancies(permit, &gathered.answers), results, complete, receipt: None }
+    wire::QueryResponse { discrepancies: discrepancies(permit, gathered), results, complete, receipt: None }
 }
 
 fn result(
@@ -68,6 +70,7 @@ fn result(
         Ok(fetched) => {
             let outcome = if fetched.records.is_empty() { wire::Outcome::NotFound } else { wire::Outcome::Found };
             result.set_outcome(outcome);
+            result.failure = answer.unasked.as_ref().map(wire_failure);
             result.records = fetched
                 .records
                 .iter()
@@ -93,11 +96,7 @@ fn no_source(
         record_type: decision.record_type.name.clone(),
         withheld,
         decision: Some(basis),
-        failure: Some(wire_failure(&Failure {
-            owner: FailureOwner::Gateway,
-            reason: "NO_SOURCE",
-            invalid_at_source: false,
-        })),
+        failure: Some(wire_failure(&Failure::NO_SOURCE)),
         ..Default::default()
     };
     result.set_outcome(wire::Outcome::Unavailable);
@@ -178,17 +177,26 @@ fn wire_failure(failure: &Failure) -> wire::Failure {
     wire::Failure {
         owner: owner.into(),
         reason: failure.reason.to_owned(),
-        message_vi: vietnamese.to_owned(),
-        message_en: english.to_owned(),
+        message_vi: vietnamese,
+        message_en: english,
     }
 }
 
 /// Facts about the subject on which released fields of found records disagree.
-fn discrepancies(permit: &Permit, answers: &[SourceAnswer]) -> Vec<wire::Discrepancy> {
+///
+/// Only records about the subject count: an enterprise found by its representative's number states facts about itself.
+fn discrepancies(permit: &Permit, gathered: &Gathered) -> Vec<wire::Discrepancy> {
+    let about_subject = |record_type: &proto::RecordType| {
+        let names = |key: &Key| record_type.fields.iter().any(|field| field.identifies == Some(key.kind));
+        gathered.keys.iter().any(names)
+    };
     let mut stated: BTreeMap<&str, Vec<(Fact, wire::DiscrepantField)>> = BTreeMap::new();
-    for answer in answers {
+    for answer in &gathered.answers {
         let Ok(fetched) = &answer.result else { continue };
         let Some(decision) = permit.selections().get(answer.selection) else { continue };
+        if !about_subject(&decision.record_type) {
+            continue;
+        }
         for field in decision.record_type.fields_of(&decision.released) {
             let Some(concept) = &field.concept else { continue };
             for fact in fetched.records.iter().filter_map(|record| values::fact(&record.message, field)) {
@@ -220,6 +228,6 @@ fn discrepancies(permit: &Permit, answers: &[SourceAnswer]) -> Vec<wire::Discrep
 }
 
 /// A moment as protobuf writes it.
-pub(crate) fn timestamp(moment: DateTime<Utc>) -> Timestamp {
+pub fn timestamp(moment: DateTime<Utc>) -> Timestamp {
     Timestamp { seconds: moment.timestamp(), nanos: i32::try_from(moment.timestamp_subsec_nanos()).unwrap_or_default() }
 }

@@ -110,27 +110,69 @@ pub struct Failure {
     pub reason: &'static str,
     /// True when the source holds something that cannot be read, rather than being out of reach.
     pub invalid_at_source: bool,
+    /// The other source whose identity link was needed and failed.
+    pub link_source: Option<String>,
 }
+
+const AMBIGUOUS_IDENTITY_LINK: &str = "AMBIGUOUS_IDENTITY_LINK";
 
 impl Failure {
     /// The hub's own bound on calls under way to the source was reached and no slot came free in time.
-    pub(crate) const BUSY: Self =
-        Self { owner: FailureOwner::Gateway, reason: "SOURCE_BUSY", invalid_at_source: false };
-    /// The number asked about leads to more than one person.
-    pub(crate) const AMBIGUOUS_LINK: Self =
-        Self { owner: FailureOwner::Source, reason: "AMBIGUOUS_IDENTITY_LINK", invalid_at_source: true };
+    pub(crate) const BUSY: Self = Self::new(FailureOwner::Gateway, "SOURCE_BUSY");
+    /// No source holds the record type.
+    pub(crate) const NO_SOURCE: Self = Self::new(FailureOwner::Gateway, "NO_SOURCE");
+    /// Nothing the source holds may be released to this caller, so it was not asked.
+    pub(crate) const NOT_ASKED: Self = Self::new(FailureOwner::Gateway, "SOURCE_NOT_ASKED");
+    /// A number of the subject is also somebody else's.
+    pub(crate) const AMBIGUOUS_LINK: Self = Self {
+        owner: FailureOwner::Source,
+        reason: AMBIGUOUS_IDENTITY_LINK,
+        invalid_at_source: true,
+        link_source: None,
+    };
+
+    const fn new(owner: FailureOwner, reason: &'static str) -> Self {
+        Self { owner, reason, invalid_at_source: false, link_source: None }
+    }
+
+    pub(crate) fn is_ambiguous(&self) -> bool {
+        self.reason == AMBIGUOUS_IDENTITY_LINK
+    }
+
+    /// The failure of a source that was asked for an identity link, as it stands for the source that needed the link.
+    pub(crate) fn of_link(self, source: &str) -> Self {
+        if self.is_ambiguous() {
+            return self;
+        }
+        Self { link_source: Some(source.to_owned()), ..Self::new(self.owner, "IDENTITY_LINK_FAILED") }
+    }
 
     /// What the failure says, in Vietnamese and English.
-    pub fn messages(&self) -> (&'static str, &'static str) {
-        match self.reason {
+    pub fn messages(&self) -> (String, String) {
+        if let Some(source) = &self.link_source {
+            return (
+                format!("Không tra được số định danh khác của người này tại nguồn {source}, nên kết quả có thể thiếu."),
+                format!("Source {source}, which links the subject's numbers, did not answer; there may be more."),
+            );
+        }
+        let (vietnamese, english) = match self.reason {
             "SOURCE_BUSY" => (
                 "Nguồn dữ liệu đang xử lý quá nhiều yêu cầu, xin thử lại sau.",
                 "The source has too many calls under way; try again later.",
             ),
-            "AMBIGUOUS_IDENTITY_LINK" => (
-                "Số giấy tờ này gắn với nhiều người trong cơ sở dữ liệu, cần cơ quan quản lý rà soát.",
-                "The number belongs to several people in the register; its owner must clear it up.",
+            AMBIGUOUS_IDENTITY_LINK => (
+                "Một số giấy tờ của người này gắn với nhiều người, cần cơ quan quản lý dữ liệu rà soát.",
+                "A number of the subject belongs to several people; the owner of the data must clear it up.",
             ),
+            "NO_SOURCE" => (
+                "Trục chưa kết nối nguồn dữ liệu nào có loại bản ghi này.",
+                "No source connected to this hub holds the record type.",
+            ),
+            "SOURCE_NOT_ASKED" => (
+                "Không trường nào của nguồn dữ liệu này được phép cung cấp.",
+                "Nothing this source holds may be released to this caller.",
+            ),
+            "SOURCE_UNREACHABLE" => ("Không kết nối được tới nguồn dữ liệu.", "The source cannot be reached."),
             "SOURCE_TIMEOUT" => (
                 "Nguồn dữ liệu không trả lời trong thời gian cho phép.",
                 "The source did not answer in the time allowed.",
@@ -146,8 +188,9 @@ impl Failure {
             "SOURCE_CREDENTIALS" => {
                 ("Nguồn dữ liệu từ chối tài khoản kết nối.", "The source refuses the hub's account.")
             }
-            _ => ("Không kết nối được tới nguồn dữ liệu.", "The source cannot be reached."),
-        }
+            _ => ("Nguồn dữ liệu gặp lỗi khi trả lời.", "The source failed while answering."),
+        };
+        (vietnamese.to_owned(), english.to_owned())
     }
 }
 
@@ -160,6 +203,7 @@ impl From<&SourceError> for Failure {
             | SourceError::Internal(_) => FailureOwner::Adapter,
             _ => FailureOwner::Source,
         };
-        Self { owner, reason: error.reason(), invalid_at_source: matches!(error, SourceError::TooManyRecords { .. }) }
+        let invalid_at_source = matches!(error, SourceError::TooManyRecords { .. });
+        Self { invalid_at_source, ..Self::new(owner, error.reason()) }
     }
 }

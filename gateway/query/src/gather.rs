@@ -1,17 +1,18 @@
-//! Asks all sources side by side, each for itself, and follows identity links where a register knows another number.
+//! Asks all sources side by side, each for itself, under every number by which it may hold the subject.
 
 use std::sync::Arc;
 
 use access::Permit;
-use adapter_sdk::{Fetched, Grade, Key};
+use adapter_sdk::{Fetched, Key};
 use futures::future::join_all;
-use proto::{RecordType, options::v1::IdentifierKind};
-use tokio::{sync::Mutex, time::Instant};
+use prost::Message;
+use proto::{FieldSet, RecordType, options::v1::IdentifierKind};
+use tokio::time::Instant;
 
 use crate::{
     error::Failure,
-    sources::{Link, Source, Sources},
-    values,
+    identity::{self, Identity, LinkUse},
+    sources::{Source, Sources},
 };
 
 /// How one source answered one selection.
@@ -21,14 +22,8 @@ pub(crate) struct SourceAnswer {
     pub(crate) source: String,
     pub(crate) mapping_digest: String,
     pub(crate) result: Result<Fetched, Failure>,
-}
-
-/// A register consulted only to find another number of the subject.
-pub(crate) struct LinkUse {
-    pub(crate) source: String,
-    pub(crate) record_type: String,
-    pub(crate) mapping_digest: String,
-    pub(crate) result: Result<bool, Failure>,
+    /// Why the source may hold more than `result` shows: it could not be asked by every number of the subject.
+    pub(crate) unasked: Option<Failure>,
 }
 
 /// Everything that came back.
@@ -39,9 +34,9 @@ pub(crate) struct Gathered {
     pub(crate) keys: Vec<Key>,
 }
 
-/// Fetches what the permit releases, and nothing else, until the deadline.
+/// Fetches what the permit releases until the deadline. Beside it only the numbers are read that tell whose a record is.
 pub(crate) async fn gather(sources: &Sources, permit: &Permit, subject: &Key, deadline: Instant) -> Gathered {
-    let identity = Identity { sources, subject, deadline, found: Mutex::new(Vec::new()), uses: Mutex::new(Vec::new()) };
+    let identity = Identity::new(sources, subject, deadline);
     let mut under_way = Vec::new();
     for (selection, decision) in permit.selections().iter().enumerate() {
         if decision.released.is_empty() {
@@ -51,143 +46,87 @@ pub(crate) async fn gather(sources: &Sources, permit: &Permit, subject: &Key, de
             let identity = &identity;
             under_way.push(async move {
                 let source = sources.get(index);
-                let fetch = Fetch { identity, index, record_type: &decision.record_type };
+                let fetch = Fetch { identity, source, record_type: &decision.record_type };
+                let (result, unasked) = fetch.run(&decision.released).await;
                 SourceAnswer {
                     selection,
                     source: source.id().to_owned(),
                     mapping_digest: source.mapping_digest().to_owned(),
-                    result: fetch.run(&decision.released).await,
+                    result,
+                    unasked,
                 }
             });
         }
     }
     let answers = join_all(under_way).await;
-    let mut keys = vec![subject.clone()];
-    for (_, _, outcome) in identity.found.into_inner() {
-        if let Ok(Some(key)) = outcome
-            && !keys.contains(&key)
-        {
-            keys.push(key);
-        }
-    }
-    Gathered { answers, links: identity.uses.into_inner(), keys }
+    let (keys, links) = identity.into_parts();
+    Gathered { answers, links, keys }
 }
 
 struct Fetch<'a> {
     identity: &'a Identity<'a>,
-    index: usize,
+    source: &'a Source,
     record_type: &'a Arc<RecordType>,
 }
 
 impl Fetch<'_> {
-    /// Looks the subject up by the number asked about if the register knows it, then by every other number that links
-    /// reach, until one finds records.
-    async fn run(&self, fields: &proto::FieldSet) -> Result<Fetched, Failure> {
-        let identity = self.identity;
-        let source = identity.sources.get(self.index);
-        let mut kinds: Vec<_> = identity.sources.lookup_kinds(self.index, self.record_type).collect();
-        kinds.sort_by_key(|kind| *kind != identity.subject.kind);
-        let mut nothing = None;
+    /// Asks by the number asked about, or by those linked to it when the register does not know that kind; and by every
+    /// number under which the register says a subject's rows may stand alone.
+    async fn run(&self, fields: &FieldSet) -> (Result<Fetched, Failure>, Option<Failure>) {
+        let subject = self.identity.subject().kind;
+        let (known, alone) = self.source.lookup(self.record_type);
+        let direct = known.contains(&subject);
+        let kinds: Vec<_> =
+            known.iter().filter(|kind| **kind == subject || !direct || alone.contains(kind)).copied().collect();
+        // Under every number the same is read, so that a row found twice reads the same.
+        let read = if kinds == [subject] {
+            fields.clone()
+        } else {
+            identity::with_naming_fields(self.record_type, fields, self.identity.subject())
+        };
+        let mut merged: Option<Fetched> = None;
         let mut failure = None;
         for kind in kinds {
-            let key = match identity.resolve(kind).await {
-                Ok(Some(key)) => key,
-                Ok(None) => continue,
-                Err(broken) => {
-                    failure = Some(broken);
-                    continue;
-                }
-            };
-            let fetched = source.fetch(self.record_type, &key, fields, identity.deadline).await?;
-            if !fetched.records.is_empty() {
-                return Ok(fetched);
-            }
-            nothing = Some(fetched);
-        }
-        match (failure, nothing) {
-            // A register that knows the number asked about and has nothing under it has answered; a further number that
-            // could not be resolved leaves the answer open.
-            (Some(broken), _) => Err(broken),
-            (None, Some(fetched)) => Ok(fetched),
-            (None, None) => Ok(Fetched { records: Vec::new(), retrieved_at: chrono::Utc::now() }),
-        }
-    }
-}
-
-type Resolved = Result<Option<Key>, Failure>;
-
-/// The subject's numbers, resolved at most once each.
-struct Identity<'a> {
-    sources: &'a Sources,
-    subject: &'a Key,
-    deadline: Instant,
-    found: Mutex<Vec<(IdentifierKind, usize, Resolved)>>,
-    uses: Mutex<Vec<LinkUse>>,
-}
-
-impl Identity<'_> {
-    /// The subject's number of this kind, if any register links to it. The lock is held while asking, so that selections
-    /// that need the same link share one lookup.
-    async fn resolve(&self, kind: IdentifierKind) -> Resolved {
-        if kind == self.subject.kind {
-            return Ok(Some(self.subject.clone()));
-        }
-        let mut found = self.found.lock().await;
-        if let Some((_, _, resolved)) = found.iter().find(|(known, _, _)| *known == kind) {
-            return resolved.clone();
-        }
-        let resolved = self.follow(kind).await;
-        let order = found.len();
-        found.push((kind, order, resolved.clone()));
-        resolved
-    }
-
-    async fn follow(&self, kind: IdentifierKind) -> Resolved {
-        let mut failure = None;
-        for path in self.sources.paths(self.subject.kind, kind) {
-            match self.walk(&path).await {
-                Ok(Some(key)) => return Ok(Some(key)),
+            match self.by(kind, &read).await {
                 Ok(None) => {}
-                Err(broken) => failure = Some(broken),
+                Ok(Some(fetched)) => merge(&mut merged, fetched),
+                // What the register itself cannot say is its answer; what a link cannot say leaves the rest standing.
+                Err(broken) if kind == subject => return (Err(broken), None),
+                Err(broken) => failure = failure.or(Some(broken)),
             }
         }
-        failure.map_or(Ok(None), Err)
+        match (merged, failure) {
+            (None, Some(broken)) => (Err(broken), None),
+            (None, None) => (Ok(Fetched { records: Vec::new(), retrieved_at: chrono::Utc::now() }), None),
+            (Some(fetched), failure) => (Ok(fetched), failure),
+        }
     }
 
-    async fn walk(&self, path: &[&Link]) -> Resolved {
-        let mut key = self.subject.clone();
-        for link in path {
-            let source = self.sources.get(link.source);
-            let stepped = step(source, link, &key, self.deadline).await;
-            self.uses.lock().await.push(LinkUse {
-                source: source.id().to_owned(),
-                record_type: link.record_type.name.clone(),
-                mapping_digest: source.mapping_digest().to_owned(),
-                result: stepped.as_ref().map(Option::is_some).map_err(Clone::clone),
-            });
-            match stepped? {
-                Some(next) => key = next,
-                None => return Ok(None),
+    /// The subject's records under its numbers of one kind; nothing when it has no such number.
+    async fn by(&self, kind: IdentifierKind, fields: &FieldSet) -> Result<Option<Fetched>, Failure> {
+        let subject = self.identity.subject();
+        let mut found = None;
+        for key in self.identity.resolve(kind).await? {
+            let mut fetched = self.source.fetch(self.record_type, &key, fields, self.identity.deadline()).await?;
+            if key != *subject && identity::drop_others(&mut fetched, self.record_type, subject) {
+                return Err(Failure::AMBIGUOUS_LINK);
             }
+            merge(&mut found, fetched);
         }
-        Ok(Some(key))
+        Ok(found)
     }
 }
 
-/// Reads one number from the records another number finds. A number its register marks as doubtful is not followed.
-async fn step(source: &Source, link: &Link, key: &Key, deadline: Instant) -> Resolved {
-    let mut fields = link.record_type.no_fields();
-    fields.insert(link.field);
-    let fetched = source.fetch(&link.record_type, key, &fields, deadline).await?;
-    let mut found: Option<String> = None;
-    for record in &fetched.records {
-        let doubtful = record.marks.iter().any(|mark| mark.field == link.field && mark.grade > Grade::Repaired);
-        let number = values::text(&record.message, &link.record_type.fields[link.field]);
-        match (number, &found) {
-            (Some(number), None) if !doubtful => found = Some(number),
-            (Some(number), Some(first)) if !doubtful && number != *first => return Err(Failure::AMBIGUOUS_LINK),
-            _ => {}
+/// Adds the records that are not there yet. A row found under two numbers reads the same twice.
+fn merge(merged: &mut Option<Fetched>, fetched: Fetched) {
+    let Some(known) = merged else {
+        *merged = Some(fetched);
+        return;
+    };
+    for record in fetched.records {
+        let encoded = record.message.encode_to_vec();
+        if !known.records.iter().any(|other| other.message.encode_to_vec() == encoded) {
+            known.records.push(record);
         }
     }
-    Ok(found.map(|value| Key { kind: link.to, value }))
 }

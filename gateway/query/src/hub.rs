@@ -18,7 +18,7 @@ use crate::{
     assemble,
     error::{CallError, Failure},
     gather::{self, Gathered},
-    question::{Call, Question, VerifyQuestion},
+    question::{Asked, Call, Question, VerifyQuestion},
     record,
     sources::Sources,
     verify,
@@ -86,7 +86,10 @@ impl Hub {
         let mut entry = record::begin_entry(kind, call);
         record::note_question(&mut entry, question, &self.hasher);
         let answer = match self.ask(call, question, action, &mut entry).await {
-            Ok((permit, mut gathered)) => Ok(assemble::response(&self.sources, &permit, &mut gathered)),
+            Ok((permit, mut gathered)) => {
+                let _span = tracing::info_span!("assemble").entered();
+                Ok(assemble::response(&self.sources, &permit, &mut gathered))
+            }
             Err(error) => Err(error),
         };
         self.release(call, entry, answer).await
@@ -97,15 +100,20 @@ impl Hub {
         let mut entry = record::begin_entry(entry::Kind::Verify, call);
         record::note_question(&mut entry, &question.question, &self.hasher);
         let answer = match self.ask(call, &question.question, Action::Verify, &mut entry).await {
-            Ok((permit, gathered)) => Ok(verify::response(question, &permit, &gathered)),
+            Ok((permit, gathered)) => {
+                // A verdict is no value: nothing was released.
+                entry.accesses.iter_mut().for_each(|access| access.fields_released.clear());
+                Ok(verify::response(question, &permit, &gathered))
+            }
             Err(error) => Err(error),
         };
         self.release(call, entry, answer).await
     }
 
     /// Records a call that was refused before it could be understood, and hands back the refusal with its receipt.
-    pub async fn reject(&self, call: &Call, kind: entry::Kind, error: CallError) -> CallError {
+    pub async fn reject(&self, call: &Call, kind: entry::Kind, asked: &Asked, error: CallError) -> CallError {
         let mut entry = record::begin_entry(kind, call);
+        record::note_asked(&mut entry, asked, &self.hasher);
         note_error(&mut entry, &error);
         match self.record(call, entry).await {
             Ok(receipt) => error.recorded(receipt),
@@ -231,11 +239,17 @@ fn note_error(entry: &mut log::Entry, error: &CallError) {
     }
 }
 
+/// The first source the caller cannot do without that gave no answer, or was not asked because nothing it holds may be
+/// released.
 fn failed_requirement(question: &Question, gathered: &Gathered) -> Option<(String, Failure)> {
-    gathered.answers.iter().find_map(|answer| match &answer.result {
-        Err(failure) if question.required_sources.contains(&answer.source) => {
-            Some((answer.source.clone(), failure.clone()))
+    question.required_sources.iter().find_map(|required| {
+        let mut answers = gathered.answers.iter().filter(|answer| answer.source == *required).peekable();
+        if answers.peek().is_none() {
+            return Some((required.clone(), Failure::NOT_ASKED));
         }
-        _ => None,
+        answers.find_map(|answer| {
+            let failure = answer.result.as_ref().err().or(answer.unasked.as_ref())?;
+            Some((required.clone(), failure.clone()))
+        })
     })
 }

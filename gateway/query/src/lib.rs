@@ -1,7 +1,6 @@
 //! The life of a query: decide, plan identity links, fetch from all sources side by side, assemble, record, release.
 //!
-//! [`Hub`] holds no state of its own: it is a snapshot of the agreements, the sources and the log, replaced as a whole on
-//! reload. It knows record types by descriptor only, never by name. Wire parsing and status mapping are the server's.
+//! [`Hub`] holds no state of its own: it is a snapshot of the agreements, the sources and the log. It knows record types by descriptor only, never by name. Wire parsing and status mapping are the server's.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
@@ -9,16 +8,17 @@ mod assemble;
 mod error;
 mod gather;
 mod hub;
+mod identity;
 mod question;
 mod record;
 mod sources;
 mod values;
 mod verify;
 
-pub use assemble::{basis, withheld};
+pub use assemble::{basis, timestamp, withheld};
 pub use error::{CallError, Failure, FailureOwner, Violation};
 pub use hub::{Answered, Hub};
-pub use question::{Call, Claim, Purpose, Question, Selection, VerifyQuestion};
+pub use question::{Asked, Call, Claim, Purpose, Question, Selection, VerifyQuestion};
 pub use record::{begin_entry, officer};
 pub use sources::{SourceSettings, Sources, SourcesError};
 pub use values::claim_fits;

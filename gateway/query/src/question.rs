@@ -11,7 +11,7 @@ use tokio::time::Instant;
 #[derive(Debug, Clone)]
 pub struct Call {
     /// gRPC method in full, without the leading slash.
-    pub method: &'static str,
+    pub method: String,
     /// Who calls.
     pub caller: Caller,
     /// SHA-256 of the client certificate, hex.
@@ -20,6 +20,8 @@ pub struct Call {
     pub received: Instant,
     /// When the caller stops waiting.
     pub deadline: Instant,
+    /// Whether the caller said so, or the hub's usual time holds.
+    pub deadline_given: bool,
     /// W3C trace id, hex; empty when not traced.
     pub trace_id: String,
 }
@@ -43,6 +45,17 @@ pub struct Purpose {
     pub dossier_number: Option<String>,
     /// Free text.
     pub justification: String,
+}
+
+/// What could be read of a request that is wrong elsewhere, so that its entry says who asked what, and why.
+#[derive(Debug, Clone, Default)]
+pub struct Asked {
+    /// The number asked about.
+    pub subject: Option<Key>,
+    /// Why.
+    pub purpose: Option<Purpose>,
+    /// Who acts.
+    pub officer: Option<Officer>,
 }
 
 /// One record type and the fields wanted.

@@ -9,7 +9,7 @@ use crate::{
     assemble::timestamp,
     error::Failure,
     gather::Gathered,
-    question::{Call, Purpose, Question},
+    question::{Asked, Call, Purpose, Question},
 };
 
 /// The part of an entry known as soon as a caller is: who, by which method, when.
@@ -17,7 +17,7 @@ pub fn begin_entry(kind: entry::Kind, call: &Call) -> log::Entry {
     log::Entry {
         version: 1,
         kind: kind.into(),
-        method: call.method.to_owned(),
+        method: call.method.clone(),
         caller: Some(log::Caller {
             agency: call.caller.agency.to_string(),
             system: call.caller.system.clone(),
@@ -39,12 +39,19 @@ pub fn officer(officer: &Officer) -> log::Officer {
     }
 }
 
-pub(crate) fn purpose(purpose: &Purpose) -> log::Purpose {
+fn purpose(purpose: &Purpose) -> log::Purpose {
     log::Purpose {
         code: purpose.code.clone(),
         dossier_number: purpose.dossier_number.clone().unwrap_or_default(),
         justification: purpose.justification.clone(),
     }
+}
+
+/// Adds what could be read of a wrong request.
+pub(crate) fn note_asked(entry: &mut log::Entry, asked: &Asked, hasher: &SubjectHasher) {
+    entry.officer = asked.officer.as_ref().map(officer);
+    entry.purpose = asked.purpose.as_ref().map(purpose);
+    entry.subjects = asked.subject.iter().map(|key| subject(hasher, key)).collect();
 }
 
 /// Adds what was asked, about whom, why and by whom.
@@ -107,10 +114,10 @@ pub(crate) fn note_sources(entry: &mut log::Entry, permit: &Permit, gathered: &G
     let links = gathered.links.iter().map(|link| log::SourceResult {
         source: link.source.clone(),
         record_type: link.record_type.clone(),
-        outcome: outcome(link.result.as_ref().map(|found| usize::from(*found))).to_owned(),
+        outcome: outcome(link.result.as_ref().copied()).to_owned(),
         reason: reason(link.result.as_ref().err()),
         mapping_digest: link.mapping_digest.clone(),
-        record_count: u32::from(*link.result.as_ref().unwrap_or(&false)),
+        record_count: link.result.as_ref().map_or(0, |count| u32::try_from(*count).unwrap_or(u32::MAX)),
         identity_link: true,
     });
     let answers = gathered.answers.iter().map(|answer| {
@@ -122,7 +129,7 @@ pub(crate) fn note_sources(entry: &mut log::Entry, permit: &Permit, gathered: &G
                 .get(answer.selection)
                 .map_or_else(String::new, |decision| decision.record_type.name.clone()),
             outcome: outcome(count.as_ref().copied().map_err(|failure| *failure)).to_owned(),
-            reason: reason(answer.result.as_ref().err()),
+            reason: reason(answer.result.as_ref().err().or(answer.unasked.as_ref())),
             mapping_digest: answer.mapping_digest.clone(),
             record_count: count.map_or(0, |count| u32::try_from(count).unwrap_or(u32::MAX)),
             identity_link: false,

@@ -58,7 +58,9 @@ pub(crate) struct Link {
     pub(crate) to: IdentifierKind,
     pub(crate) source: usize,
     pub(crate) record_type: Arc<RecordType>,
-    pub(crate) field: usize,
+    /// The fields that state the two numbers.
+    pub(crate) from_field: usize,
+    pub(crate) to_field: usize,
     authority: bool,
 }
 
@@ -96,7 +98,8 @@ impl Sources {
     /// Whether a record type can be found from a kind of number, directly or over identity links.
     pub fn reaches(&self, record_type: &RecordType, from: IdentifierKind) -> bool {
         self.holding(record_type).iter().any(|&source| {
-            self.lookup_kinds(source, record_type).any(|kind| kind == from || !self.paths(from, kind).is_empty())
+            let (known, _) = self.list[source].lookup(record_type);
+            known.iter().any(|&kind| kind == from || !self.paths(from, kind).is_empty())
         })
     }
 
@@ -113,18 +116,9 @@ impl Sources {
         &self.list[index]
     }
 
-    pub(crate) fn lookup_kinds(
-        &self,
-        source: usize,
-        record_type: &RecordType,
-    ) -> impl Iterator<Item = IdentifierKind> + '_ {
-        self.list[source]
-            .adapter
-            .describe()
-            .record(&record_type.name)
-            .map_or(&[][..], |record| &record.lookup)
-            .iter()
-            .copied()
+    /// The kinds of number that links lead to.
+    pub(crate) fn link_kinds(&self) -> impl Iterator<Item = IdentifierKind> + '_ {
+        self.links.iter().map(|link| link.to)
     }
 
     /// The chains of links from one kind of number to another, shortest first, authorities first.
@@ -151,23 +145,29 @@ impl Sources {
     }
 }
 
-/// The links a record offers. A number that is itself sensitive data in its register (a criminal record's, say) is no
-/// link: the hub does not consult such a register merely to find out who somebody is.
+/// The links a record offers: it is found by one number of its own subject and states another. An enterprise found by its
+/// representative's number is no link, because that number does not name the enterprise. A number that is itself sensitive
+/// data in its register (a criminal record's, say) is no link either: the hub does not consult such a register merely to
+/// find out who somebody is.
 fn links_of(source: usize, record_type: &Arc<RecordType>, lookup: &[IdentifierKind], mapped: &FieldSet) -> Vec<Link> {
+    let naming: Vec<(IdentifierKind, usize)> = mapped
+        .iter()
+        .filter_map(|index| {
+            let field = record_type.fields.get(index)?;
+            let usable = field.sensitivity != Sensitivity::Sensitive && !field.repeated;
+            field.identifies.filter(|_| usable).map(|kind| (kind, index))
+        })
+        .collect();
     let mut links = Vec::new();
-    for index in mapped.iter() {
-        let Some(field) = record_type.fields.get(index) else { continue };
-        let Some(to) = field.identifies else { continue };
-        if field.sensitivity == Sensitivity::Sensitive || field.repeated {
-            continue;
-        }
-        links.extend(lookup.iter().filter(|from| **from != to).map(|&from| Link {
+    for &(from, from_field) in naming.iter().filter(|(kind, _)| lookup.contains(kind)) {
+        links.extend(naming.iter().filter(|(to, _)| *to != from).map(|&(to, to_field)| Link {
             from,
             to,
             source,
             record_type: Arc::clone(record_type),
-            field: index,
-            authority: field.authority,
+            from_field,
+            to_field,
+            authority: record_type.fields[to_field].authority,
         }));
     }
     links
@@ -180,6 +180,18 @@ impl Source {
 
     pub(crate) fn mapping_digest(&self) -> &str {
         &self.adapter.describe().mapping_digest
+    }
+
+    /// The kinds of number a record type is found by, and those under which rows may stand alone.
+    pub(crate) fn lookup(&self, record_type: &RecordType) -> (&[IdentifierKind], &[IdentifierKind]) {
+        self.adapter
+            .describe()
+            .record(&record_type.name)
+            .map_or((&[], &[]), |record| (record.lookup.as_slice(), record.alone.as_slice()))
+    }
+
+    pub(crate) fn finds(&self, record_type: &RecordType, kind: IdentifierKind) -> bool {
+        self.lookup(record_type).0.contains(&kind)
     }
 
     /// Asks within the deadline and the bound on calls under way.

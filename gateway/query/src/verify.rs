@@ -11,11 +11,15 @@ use crate::{
     values::{self, Agreement},
 };
 
-/// Judges every claim. "No such record" and "no such value" read the same, so that nobody can probe for people.
+/// Judges every claim. "No such record" and "no such value" read the same.
 pub(crate) fn response(question: &VerifyQuestion, permit: &Permit, gathered: &Gathered) -> VerifyResponse {
     let results = question.claims.iter().map(|claim| judge(claim, permit, gathered)).collect();
-    let complete = gathered.answers.iter().all(|answer| answer.result.is_ok());
-    VerifyResponse { results, complete, receipt: None }
+    let answered = gathered.answers.iter().all(|answer| answer.result.is_ok() && answer.unasked.is_none());
+    let granted = permit.selections().iter().all(|decision| decision.withheld.is_empty());
+    let held = permit.selections().iter().enumerate().all(|(index, decision)| {
+        decision.released.is_empty() || gathered.answers.iter().any(|answer| answer.selection == index)
+    });
+    VerifyResponse { results, complete: answered && granted && held, receipt: None }
 }
 
 fn judge(claim: &Claim, permit: &Permit, gathered: &Gathered) -> ClaimResult {
@@ -70,7 +74,7 @@ fn judge_answer(claim: &Claim, permit: &Permit, answer: &SourceAnswer) -> (Verdi
     let mut best = (Verdict::Unknown, "NO_VALUE");
     for record in &fetched.records {
         let worst = record.marks.iter().filter(|mark| mark.field == claim.field).map(|mark| mark.grade).max();
-        if worst >= Some(Grade::Invalid) {
+        if worst == Some(Grade::Invalid) {
             best.1 = if best.0 == Verdict::Unknown { "INVALID_AT_SOURCE" } else { best.1 };
             continue;
         }

@@ -37,11 +37,12 @@ pub(crate) fn begin(
     span.record("lienthong.agency", peer.caller.agency.to_string());
     span.record("lienthong.system", &peer.caller.system);
     let call = Call {
-        method,
+        method: method.to_owned(),
         caller: peer.caller.clone(),
         certificate_sha256: peer.certificate_sha256.clone(),
         received,
         deadline: received + timeout(headers, timeouts)?,
+        deadline_given: headers.contains_key("grpc-timeout"),
         trace_id: telemetry::trace_id(&span, headers),
     };
     Ok((call, span))

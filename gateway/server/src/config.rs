@@ -44,6 +44,9 @@ pub(crate) struct ServerConfig {
     /// Largest request message.
     #[serde(default = "ServerConfig::request_bytes_max")]
     pub(crate) request_bytes_max: usize,
+    /// Calls and batch items under way at one time, over all callers; more are refused at once.
+    #[serde(default = "ServerConfig::calls_max")]
+    pub(crate) calls_max: usize,
     /// Items of one batch under way at one time.
     #[serde(default = "ServerConfig::batch_concurrency_max")]
     pub(crate) batch_concurrency_max: usize,
@@ -70,6 +73,9 @@ impl ServerConfig {
     }
     const fn request_bytes_max() -> usize {
         256 * 1024
+    }
+    const fn calls_max() -> usize {
+        1_024
     }
     const fn batch_concurrency_max() -> usize {
         16
@@ -235,10 +241,14 @@ impl Config {
             ("readiness_interval_s", server.readiness_interval_s),
             ("request_bytes_max", server.request_bytes_max as u64),
             ("batch_concurrency_max", server.batch_concurrency_max as u64),
+            ("calls_max", server.calls_max as u64),
         ] {
             if value == 0 {
                 bail!("server.{name} must be at least 1");
             }
+        }
+        if server.call_timeout_ms > server.call_timeout_max_ms {
+            bail!("server.call_timeout_ms must not be more than server.call_timeout_max_ms");
         }
         if self.audit.queue_entries_max == 0 {
             bail!("audit.queue_entries_max must be at least 1");

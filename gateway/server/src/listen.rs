@@ -83,7 +83,9 @@ async fn connection(listening: Arc<Listening>, stream: TcpStream, mut stop: watc
     if let Err(error) = &peer {
         tracing::warn!(client.address = %address.ip(), %error, "connection without a caller");
     }
-    let age_max = listening.connection_age_max;
+    let (age_max, grace) = (listening.connection_age_max, listening.shutdown_timeout);
+    // Not longer than its certificate holds.
+    let left = peer.as_ref().map_or(age_max, |peer| peer.valid_for());
     let service = tower::service_fn(move |request| answer(Arc::clone(&listening), peer.clone(), request));
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder
@@ -93,13 +95,14 @@ async fn connection(listening: Arc<Listening>, stream: TcpStream, mut stop: watc
         .timer(hyper_util::rt::TokioTimer::new());
     let serving = builder.serve_connection(TokioIo::new(tls), TowerToHyperService::new(service));
     tokio::pin!(serving);
-    let aged = tokio::time::sleep(age_max);
+    let aged = tokio::time::sleep(age_max.min(left));
     tokio::pin!(aged);
     let ended = tokio::select! {
         ended = serving.as_mut() => ended,
         () = aged => {
             serving.as_mut().graceful_shutdown();
-            serving.await
+            // A stream may go on for as long as the hub would wait at its own stop; then the connection is cut.
+            tokio::time::timeout(grace, serving).await.unwrap_or(Ok(()))
         }
         () = told_to_stop(&mut stop) => {
             serving.as_mut().graceful_shutdown();

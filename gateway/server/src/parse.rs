@@ -10,7 +10,7 @@ use proto::{
     options::v1::IdentifierKind,
     query::v1::{self as wire, subject::Identifier},
 };
-use query::{Claim, Hub, Purpose, Question, Selection, VerifyQuestion, Violation};
+use query::{Asked, Claim, Hub, Purpose, Question, Selection, VerifyQuestion, Violation};
 
 #[cfg(test)]
 mod tests;
@@ -24,11 +24,19 @@ const OFFICER_ID_CHARACTERS_MAX: usize = 64;
 const OFFICER_NAME_CHARACTERS_MAX: usize = 200;
 const REQUIRED_SOURCES_MAX: usize = 32;
 
+/// Why a request is no question, and what could be read of it all the same.
+#[derive(Debug)]
+pub(crate) struct Unreadable {
+    pub(crate) violations: Vec<Violation>,
+    pub(crate) asked: Asked,
+}
+
 /// Collects what is wrong, so that a caller learns all of it at once.
 #[derive(Default)]
 struct Check {
     prefix: String,
     violations: Vec<Violation>,
+    asked: Asked,
 }
 
 impl Check {
@@ -40,23 +48,23 @@ impl Check {
         });
     }
 
-    fn finish<T>(self, value: Option<T>) -> Result<T, Vec<Violation>> {
+    fn finish<T>(self, value: Option<T>) -> Result<T, Unreadable> {
         match value {
             Some(value) if self.violations.is_empty() => Ok(value),
-            _ => Err(self.violations),
+            _ => Err(Unreadable { violations: self.violations, asked: self.asked }),
         }
     }
 }
 
 /// Parses a `Query` request.
-pub(crate) fn question(hub: &Hub, request: wire::QueryRequest) -> Result<Question, Vec<Violation>> {
+pub(crate) fn question(hub: &Hub, request: wire::QueryRequest) -> Result<Question, Unreadable> {
     let mut check = Check::default();
     let parsed = question_parts(&mut check, hub, request);
     check.finish(parsed)
 }
 
 /// Parses the query inside a batch item.
-pub(crate) fn batch_item(hub: &Hub, request: wire::BatchQueryRequest) -> (String, Result<Question, Vec<Violation>>) {
+pub(crate) fn batch_item(hub: &Hub, request: wire::BatchQueryRequest) -> (String, Result<Question, Unreadable>) {
     let mut check = Check::default();
     if request.item_id.is_empty() || request.item_id.chars().count() > 64 {
         check.wrong("item_id", "must have 1 to 64 characters", "phải có từ 1 đến 64 ký tự");
@@ -82,12 +90,12 @@ fn question_parts(check: &mut Check, hub: &Hub, request: wire::QueryRequest) -> 
     }
     let purpose = purpose(check, hub, request.purpose);
     let officer = officer(check, "officer", request.officer);
-    let required_sources = required_sources(check, hub, request.required_sources);
+    let required_sources = required_sources(check, hub, request.required_sources, &selections);
     Some(Question { subject: subject?, selections, purpose: purpose?, officer: officer?, required_sources })
 }
 
 /// Parses a `Verify` request. Claims about one record type become one selection.
-pub(crate) fn verify_question(hub: &Hub, request: wire::VerifyRequest) -> Result<VerifyQuestion, Vec<Violation>> {
+pub(crate) fn verify_question(hub: &Hub, request: wire::VerifyRequest) -> Result<VerifyQuestion, Unreadable> {
     let mut check = Check::default();
     let subject = subject(&mut check, request.subject);
     let mut selections: Vec<Selection> = Vec::new();
@@ -122,7 +130,7 @@ pub(crate) fn verify_question(hub: &Hub, request: wire::VerifyRequest) -> Result
     }
     let purpose = purpose(&mut check, hub, request.purpose);
     let officer = officer(&mut check, "officer", request.officer);
-    let required_sources = required_sources(&mut check, hub, request.required_sources);
+    let required_sources = required_sources(&mut check, hub, request.required_sources, &selections);
     let parsed = (|| {
         let question =
             Question { subject: subject?, selections, purpose: purpose?, officer: officer?, required_sources };
@@ -174,7 +182,7 @@ pub(crate) fn access_check(
     selected: Vec<wire::Selection>,
     stated: Option<wire::Purpose>,
     acting: Option<wire::Officer>,
-) -> Result<AccessCheck, Vec<Violation>> {
+) -> Result<AccessCheck, Unreadable> {
     let mut check = Check::default();
     let selections = selections(&mut check, &hub.schema, selected);
     let purpose = purpose(&mut check, hub, stated);
@@ -188,14 +196,14 @@ pub(crate) fn access_check(
 }
 
 /// Parses the officer who reads the log.
-pub(crate) fn reader(name: &str, officer_field: Option<wire::Officer>) -> Result<Officer, Vec<Violation>> {
+pub(crate) fn reader(name: &str, officer_field: Option<wire::Officer>) -> Result<Officer, Unreadable> {
     let mut check = Check::default();
     let parsed = officer(&mut check, name, officer_field);
     check.finish(parsed)
 }
 
 /// Parses a number given with its kind.
-pub(crate) fn identifier(field: &str, kind: IdentifierKind, value: &str) -> Result<Key, Vec<Violation>> {
+pub(crate) fn identifier(field: &str, kind: IdentifierKind, value: &str) -> Result<Key, Unreadable> {
     let mut check = Check::default();
     let wrapped = match kind {
         IdentifierKind::PersonalId => Identifier::PersonalId(value.to_owned()),
@@ -259,7 +267,11 @@ fn subject_at(check: &mut Check, field: &str, identifier: Identifier) -> Option<
         ),
     };
     match parsed {
-        Ok(value) => Some(Key { kind, value }),
+        Ok(value) => {
+            let key = Key { kind, value };
+            check.asked.subject = Some(key.clone());
+            Some(key)
+        }
         Err(defect) => {
             check.wrong(
                 field,
@@ -386,7 +398,26 @@ fn purpose(check: &mut Check, hub: &Hub, purpose: Option<wire::Purpose>) -> Opti
             }
         },
     };
-    Some(Purpose { code: purpose.code, dossier_number, justification: purpose.justification })
+    if has_long_number(&purpose.justification) {
+        check.wrong(
+            "purpose.justification",
+            "must hold no number of nine digits or more: it is stored in clear, and such a number may name a person",
+            "không được chứa dãy từ chín chữ số trở lên vì có thể là số định danh của một người",
+        );
+        return None;
+    }
+    let purpose = Purpose { code: purpose.code, dossier_number, justification: purpose.justification };
+    check.asked.purpose = Some(purpose.clone());
+    Some(purpose)
+}
+
+/// Whether a text holds a run of digits long enough to name a person.
+pub(crate) fn has_long_number(text: &str) -> bool {
+    longest_run_of_digits(text) >= 9
+}
+
+fn longest_run_of_digits(text: &str) -> usize {
+    text.split(|letter: char| !letter.is_ascii_digit()).map(str::len).max().unwrap_or(0)
 }
 
 fn officer(check: &mut Check, at: &str, officer: Option<wire::Officer>) -> Option<Officer> {
@@ -420,15 +451,20 @@ fn officer(check: &mut Check, at: &str, officer: Option<wire::Officer>) -> Optio
             format!("không quá {OFFICER_ID_CHARACTERS_MAX} ký tự"),
         );
     }
-    sound.then(|| Officer {
+    if !sound {
+        return None;
+    }
+    let officer = Officer {
         id: officer.id.trim().to_owned(),
         name: officer.name.trim().to_owned(),
         unit: Some(officer.unit).filter(|unit| !unit.is_empty()),
         assurance: Assurance::Asserted,
-    })
+    };
+    check.asked.officer = Some(officer.clone());
+    Some(officer)
 }
 
-fn required_sources(check: &mut Check, hub: &Hub, ids: Vec<String>) -> Vec<String> {
+fn required_sources(check: &mut Check, hub: &Hub, ids: Vec<String>, selections: &[Selection]) -> Vec<String> {
     if ids.len() > REQUIRED_SOURCES_MAX {
         check.wrong(
             "required_sources",
@@ -437,16 +473,15 @@ fn required_sources(check: &mut Check, hub: &Hub, ids: Vec<String>) -> Vec<Strin
         );
     }
     for (index, id) in ids.iter().take(REQUIRED_SOURCES_MAX).enumerate() {
-        if !hub.sources.has(id) {
+        let at = format!("required_sources[{index}]");
+        let source = hub.sources.adapters().map(|adapter| adapter.describe()).find(|source| source.id == *id);
+        let Some(source) = source else {
             let known: Vec<_> = hub.sources.adapters().map(|adapter| adapter.describe().id.as_str()).collect();
-            unknown_name(
-                check,
-                &format!("required_sources[{index}]"),
-                "source",
-                "nguồn dữ liệu",
-                id,
-                known.into_iter(),
-            );
+            unknown_name(check, &at, "source", "nguồn dữ liệu", id, known.into_iter());
+            continue;
+        };
+        if !selections.iter().any(|selection| source.record(&selection.record_type.name).is_some()) {
+            check.wrong(at, "holds none of the record types asked for", "không có loại bản ghi nào được hỏi");
         }
     }
     ids
@@ -465,6 +500,7 @@ fn unknown_name<'a>(
 ) {
     // A misplaced value could be a person's: only what looks like a name of ours is repeated back.
     let like_a_name = name.len() <= NAME_CHARACTERS_MAX
+        && longest_run_of_digits(name) < 6
         && name.chars().any(|letter| letter.is_ascii_alphabetic())
         && name.chars().all(|letter| letter.is_ascii_alphanumeric() || "._-*".contains(letter));
     let shown = if like_a_name { format!(" \"{name}\"") } else { String::new() };

@@ -1,46 +1,77 @@
-//! Calls that the transport refuses before a handler sees them (too large, undecodable, unknown method) are recorded and
-//! answered like any other refusal.
+//! Refusals and failures that no handler has recorded: what the transport refuses unread (too large, undecodable, unknown
+//! method), wrong questions to the catalogue, calls over the limit, handlers that ended abnormally. Each is recorded here.
 
 use http::{HeaderMap, Response};
-use proto::audit::v1::entry::Kind;
-use query::{CallError, Hub, Violation};
+use proto::audit::v1::entry::{Kind, Outcome};
+use query::{Asked, CallError, Hub, Violation};
 use tokio::time::Instant;
 use tonic::{Code, Status, body::Body};
 
 use crate::{call::Timeouts, identity::Peer, status, telemetry};
 
-/// Passes a response on, unless it is a refusal no handler has recorded.
+/// Passes a response on, unless it is an error without an entry.
 pub(crate) async fn record(
     hub: &Hub,
     peer: &Peer,
-    method: &str,
+    path: &str,
     headers: &HeaderMap,
     timeouts: Timeouts,
     response: Response<Body>,
 ) -> Response<Body> {
-    let Some(refusal) = Status::from_header_map(response.headers()) else { return response };
-    let handled = response.headers().contains_key(status::LOG_INDEX_KEY) || !refusal.details().is_empty();
-    if refusal.code() == Code::Ok || handled {
+    let Some(error) = Status::from_header_map(response.headers()) else { return response };
+    if error.code() == Code::Ok || response.headers().contains_key(status::LOG_INDEX_KEY) {
         return response;
     }
-    let Some(violation) = violation(&refusal, method) else { return response };
+    let reason = status::reason(&error);
+    // That the log cannot record is itself not recordable.
+    if reason == NOT_RECORDED {
+        return response;
+    }
+    let method = known_method(hub, path);
     let received = Instant::now();
-    let span = telemetry::call_span(method, headers);
+    let span = telemetry::call_span(&method, headers);
     let call = query::Call {
-        method: "",
         caller: peer.caller.clone(),
         certificate_sha256: peer.certificate_sha256.clone(),
         received,
         deadline: received + timeouts.default,
+        deadline_given: false,
         trace_id: telemetry::trace_id(&span, headers),
+        method,
     };
-    let unread = CallError::Invalid { violations: vec![violation], receipt: None };
-    let error = hub.reject(&call, Kind::RejectedCall, unread).await;
-    status::from_call(&error).into_http()
+    tracing::info!(rpc.method = call.method, rpc.response.status_code = ?error.code(), reason, "call rejected");
+    if reason.is_empty() {
+        // Made by the transport: said again in the words of this hub.
+        let unread = CallError::Invalid { violations: vec![violation(&error)], receipt: None };
+        let recorded = hub.reject(&call, Kind::RejectedCall, &Asked::default(), unread).await;
+        return status::from_call(&recorded).into_http();
+    }
+    let mut entry = query::begin_entry(Kind::RejectedCall, &call);
+    entry.set_outcome(match error.code() {
+        Code::InvalidArgument | Code::NotFound => Outcome::Invalid,
+        Code::PermissionDenied | Code::Unauthenticated => Outcome::Refused,
+        _ => Outcome::Failed,
+    });
+    entry.reason = reason;
+    match hub.record(&call, entry).await {
+        Ok(receipt) => status::with_log_index(error, receipt.log_index).into_http(),
+        Err(unrecorded) => status::from_call(&unrecorded).into_http(),
+    }
 }
 
-/// What tonic's own refusals mean to a caller.
-fn violation(refusal: &Status, method: &str) -> Option<Violation> {
+const NOT_RECORDED: &str = "AUDIT_LOG_UNAVAILABLE";
+
+/// The method a path names, if it is one of this hub's; a path is the caller's text and goes nowhere else.
+fn known_method(hub: &Hub, path: &str) -> String {
+    let named = path.rsplit_once('/').and_then(|(service, method)| {
+        let service = hub.schema.pool().get_service_by_name(service)?;
+        service.methods().find(|known| known.name() == method).map(|_| path.to_owned())
+    });
+    named.unwrap_or_else(|| "unknown".to_owned())
+}
+
+/// What the transport's own refusals mean to a caller.
+fn violation(refusal: &Status) -> Violation {
     let (field, english, vietnamese) = match refusal.code() {
         Code::OutOfRange => {
             ("request", "is larger than the hub accepts; ask for less at a time", "lớn hơn mức cho phép, xin chia nhỏ")
@@ -50,11 +81,9 @@ fn violation(refusal: &Status, method: &str) -> Option<Violation> {
             "is not one this hub serves; see reflection or the catalogue",
             "không có trong danh mục dịch vụ của trục",
         ),
-        Code::Internal | Code::InvalidArgument => {
+        _ => {
             ("request", "is not a valid message of this method", "không phải là thông điệp hợp lệ của phương thức này")
         }
-        _ => return None,
     };
-    tracing::info!(rpc.method = method, rpc.response.status_code = ?refusal.code(), "call rejected unread");
-    Some(Violation { field: field.to_owned(), english: english.to_owned(), vietnamese: vietnamese.to_owned() })
+    Violation { field: field.to_owned(), english: english.to_owned(), vietnamese: vietnamese.to_owned() }
 }

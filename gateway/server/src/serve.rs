@@ -22,7 +22,7 @@ use crate::{
     config::{Config, SourceConfig},
     listen::{self, Listening},
     readiness::{self, Readiness},
-    services::{AuditHandler, CatalogHandler, QueryHandler},
+    services::{AuditHandler, CatalogHandler, Limit, QueryHandler},
     tls,
 };
 
@@ -144,10 +144,16 @@ pub(crate) async fn start(config: &Config) -> anyhow::Result<Running> {
         stopped.clone(),
     ));
     let bytes_max = config.server.request_bytes_max;
-    let query_handler =
-        QueryHandler { hub: Arc::clone(&hub), timeouts, batch_concurrency_max: config.server.batch_concurrency_max };
+    let limit = Limit::new(config.server.calls_max);
+    let query_handler = QueryHandler {
+        hub: Arc::clone(&hub),
+        timeouts,
+        batch_concurrency_max: config.server.batch_concurrency_max,
+        limit: limit.clone(),
+        stop: stopped.clone(),
+    };
     let catalog = CatalogHandler { hub: Arc::clone(&hub), timeouts, readiness };
-    let audit_handler = AuditHandler { hub: Arc::clone(&hub), timeouts, stop: stopped.clone() };
+    let audit_handler = AuditHandler { hub: Arc::clone(&hub), timeouts, limit, stop: stopped.clone() };
     let routes = Routes::new(QueryServiceServer::new(query_handler).max_decoding_message_size(bytes_max))
         .add_service(CatalogServiceServer::new(catalog).max_decoding_message_size(bytes_max))
         .add_service(AuditServiceServer::new(audit_handler).max_decoding_message_size(bytes_max))
@@ -202,12 +208,8 @@ impl Running {
 async fn record_event(hub: &Hub, event: &str, details: &[(&str, &str)]) -> anyhow::Result<()> {
     let details = [("event", event)].into_iter().chain(details.iter().copied());
     let details = details.map(|(name, value)| log::Detail { name: name.to_owned(), value: value.to_owned() });
-    let now = chrono::Utc::now();
     let entry = log::Entry {
-        time: Some(prost_types::Timestamp {
-            seconds: now.timestamp(),
-            nanos: i32::try_from(now.timestamp_subsec_nanos()).unwrap_or_default(),
-        }),
+        time: Some(query::timestamp(chrono::Utc::now())),
         kind: entry::Kind::HubEvent.into(),
         outcome: entry::Outcome::Answered.into(),
         disclosure: entry::Disclosure::Never.into(),

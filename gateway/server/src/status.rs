@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use audit::AppendError;
 use query::{CallError, Violation};
-use tonic::{Code, Status, metadata::MetadataMap};
+use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
 use crate::identity::IdentityError;
@@ -81,13 +81,24 @@ pub(crate) fn from_call(error: &CallError) -> Status {
         _ => {}
     }
     details.set_localized_message("vi", told.vietnamese);
-    let mut metadata = MetadataMap::new();
-    if let Some(receipt) = error.receipt()
-        && let Ok(index) = receipt.log_index.to_string().parse()
-    {
-        metadata.insert(LOG_INDEX_KEY, index);
+    let status = Status::with_error_details(told.code, told.english, details);
+    match error.receipt() {
+        Some(receipt) => with_log_index(status, receipt.log_index),
+        None => status,
     }
-    Status::with_error_details_and_metadata(told.code, told.english, details, metadata)
+}
+
+/// Stable reason of a status made here; empty for one made by the transport.
+pub(crate) fn reason(status: &Status) -> String {
+    status.get_error_details().error_info().map(|info| info.reason.clone()).unwrap_or_default()
+}
+
+/// Adds the index of the entry that records a refusal or failure.
+pub(crate) fn with_log_index(mut status: Status, log_index: u64) -> Status {
+    if let Ok(index) = log_index.to_string().parse() {
+        status.metadata_mut().insert(LOG_INDEX_KEY, index);
+    }
+    status
 }
 
 /// The status of a connection without a caller.

@@ -19,7 +19,7 @@ pub(crate) fn fit(catalogue: &Catalogue, record: &RecordPlan, text: &str) -> Vec
             fit.place = format!("record {short}, lookup {}", lookup.kind.as_str_name().to_ascii_lowercase());
             let table = lookup.through.as_ref().map_or(own, |through| through.table.name.value.as_str());
             if lookup.through.as_ref().is_none_or(|through| fit.through(through, own)) {
-                for column in &lookup.columns {
+                for column in lookup.columns.iter().chain(lookup.filters.iter().map(|(column, _)| column)) {
                     fit.column(table, column);
                 }
             }

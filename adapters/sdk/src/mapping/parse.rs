@@ -104,16 +104,21 @@ fn record(mut reader: Reader<'_>, problems: &mut Problems<'_>) -> Option<RecordM
 /// The keys `table`, `where` and `order`.
 fn table(reader: &mut Reader<'_>, problems: &mut Problems<'_>) -> Option<Table> {
     let name = reader.required_text("table", problems);
+    let filters = filters(reader, problems);
+    let order = reader.texts("order", problems);
+    Some(Table { name: name?, filters, order })
+}
+
+/// The key `where`.
+fn filters(reader: &mut Reader<'_>, problems: &mut Problems<'_>) -> Vec<(Spanned<String>, String)> {
     let place = format!("{}, where", reader.place());
-    let filters = match reader.get("where").map(|node| Reader::on(node, &place, problems)) {
+    match reader.get("where").map(|node| Reader::on(node, &place, problems)) {
         Some(Some(filters)) => filters
             .entries()
             .filter_map(|(column, node)| literal(node, &place, problems).map(|value| (column, value)))
             .collect(),
         _ => Vec::new(),
-    };
-    let order = reader.texts("order", problems);
-    Some(Table { name: name?, filters, order })
+    }
 }
 
 fn lookups(node: &Node<'_>, place: &str, problems: &mut Problems<'_>) -> Vec<Lookup> {
@@ -128,20 +133,25 @@ fn lookups(node: &Node<'_>, place: &str, problems: &mut Problems<'_>) -> Vec<Loo
             continue;
         };
         let place = format!("{place} {}", key.value);
-        let (columns, through) = match node.get_ref() {
-            DeValue::Table(_) => {
-                let Some(mut reader) = Reader::on(node, &place, problems) else { continue };
-                let columns = reader.texts("column", problems);
-                if columns.is_empty() {
-                    problems.add(&node.span(), &place, "\"column\" is missing");
-                }
-                let Some(through) = through(&mut reader, problems) else { continue };
-                reader.finish(problems);
-                (columns, Some(through))
+        let mut lookup = Lookup { kind, columns: Vec::new(), filters: Vec::new(), alone: false, through: None };
+        if let DeValue::Table(table) = node.get_ref() {
+            let Some(mut reader) = Reader::on(node, &place, problems) else { continue };
+            lookup.columns = reader.texts("column", problems);
+            if lookup.columns.is_empty() {
+                problems.add(&node.span(), &place, "\"column\" is missing");
             }
-            _ => (texts(node, &place, problems), None),
-        };
-        lookups.push(Lookup { kind, columns, through });
+            lookup.alone = reader.flag("alone", problems);
+            if table.contains_key("table") {
+                let Some(through) = through(&mut reader, problems) else { continue };
+                lookup.through = Some(through);
+            } else {
+                lookup.filters = filters(&mut reader, problems);
+            }
+            reader.finish(problems);
+        } else {
+            lookup.columns = texts(node, &place, problems);
+        }
+        lookups.push(lookup);
     }
     if lookups.is_empty() {
         problems.add(&node.span(), &place, "no key finds a record");

@@ -82,7 +82,10 @@ impl<'a> Builder<'a> {
         self.select(&record.from, "r", selected, Some(record));
         self.push(" WHERE ");
         match &lookup.through {
-            None => self.any_equal(&record.from, "r", &lookup.columns),
+            None => {
+                self.any_equal(&record.from, "r", &lookup.columns);
+                self.equal_literals(&record.from, "r", &lookup.filters);
+            }
             Some(through) => {
                 // Not EXISTS: SQLite would walk the whole table.
                 self.names("r", through.join.iter().map(|join| join.own.value.as_str()));
@@ -172,7 +175,8 @@ impl<'a> Builder<'a> {
         let _ = write!(self.sql, " FROM {name} {alias}");
     }
 
-    /// One of the columns equals value 0.
+    /// One of the columns equals value 0, or value 0 without the leading zero a spreadsheet took from it: the engine
+    /// reads such a number and marks it, so it must find it, too.
     fn any_equal(&mut self, table: &Table, alias: &str, columns: &[Spanned<String>]) {
         self.push("(");
         for (at, column) in columns.iter().enumerate() {
@@ -184,7 +188,15 @@ impl<'a> Builder<'a> {
                 self.push(" IN (");
                 self.given(table, &column.value, 0);
                 self.push(", ");
+                self.placeholder(Slot::GivenStripped(0), &kind);
+                self.push(", ");
                 self.placeholder(Slot::GivenPadded(0, *width), &kind);
+                self.push(")");
+            } else if matches!(kind, ColumnType::Text | ColumnType::Padded(_)) {
+                self.push(" IN (");
+                self.given(table, &column.value, 0);
+                self.push(", ");
+                self.placeholder(Slot::GivenStripped(0), &kind);
                 self.push(")");
             } else {
                 self.push(" = ");
@@ -195,7 +207,11 @@ impl<'a> Builder<'a> {
     }
 
     fn filters(&mut self, table: &Table, alias: &str) {
-        for (column, literal) in &table.filters {
+        self.equal_literals(table, alias, &table.filters);
+    }
+
+    fn equal_literals(&mut self, table: &Table, alias: &str, literals: &[(Spanned<String>, String)]) {
+        for (column, literal) in literals {
             self.push(" AND ");
             let kind = self.kind(table, &column.value);
             self.comparable(alias, &column.value, &kind);

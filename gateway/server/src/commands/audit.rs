@@ -7,7 +7,6 @@ use audit::{Hash, VerifierKey};
 use chrono::{DateTime, Utc};
 use clap::Subcommand;
 use futures::StreamExt;
-use prost_types::Timestamp;
 use proto::{
     Schema,
     audit::v1::{self as log, audit_service_client::AuditServiceClient},
@@ -125,10 +124,6 @@ impl Audit {
     }
 }
 
-fn timestamp(moment: DateTime<Utc>) -> Timestamp {
-    Timestamp { seconds: moment.timestamp(), nanos: i32::try_from(moment.timestamp_subsec_nanos()).unwrap_or_default() }
-}
-
 fn subject(text: &str) -> anyhow::Result<(IdentifierKind, String)> {
     let (kind, number) = text.split_once('=').ok_or_else(|| anyhow!("--subject takes KIND=NUMBER"))?;
     let kind = IdentifierKind::from_str_name(&kind.to_uppercase())
@@ -152,8 +147,8 @@ impl Search {
         let client = Client::of(&self.connect).await?;
         let mut service = AuditServiceClient::new(client.channel.clone());
         let mut request = log::SearchEntriesRequest {
-            from: self.from.map(timestamp),
-            until: self.until.map(timestamp),
+            from: self.from.map(query::timestamp),
+            until: self.until.map(query::timestamp),
             agency: self.agency,
             system: self.system,
             officer: self.officer,

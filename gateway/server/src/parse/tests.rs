@@ -1,6 +1,6 @@
 use super::*;
 
-fn subject_of(identifier: Identifier) -> Result<Key, Vec<Violation>> {
+fn subject_of(identifier: Identifier) -> Result<Key, Unreadable> {
     let mut check = Check::default();
     let parsed = subject(&mut check, Some(wire::Subject { identifier: Some(identifier) }));
     check.finish(parsed)
@@ -18,7 +18,7 @@ fn numbers_are_taken_only_in_their_exact_form() {
         (Identifier::EnterpriseCode("052185000123".to_owned()), "subject.enterprise_code"),
         (Identifier::BudgetUnitCode("0123456".to_owned()), "subject.budget_unit_code"),
     ] {
-        let violations = subject_of(identifier).unwrap_err();
+        let violations = subject_of(identifier).unwrap_err().violations;
         assert_eq!(violations[0].field, field);
         assert!(violations[0].english.contains("expected") && violations[0].vietnamese.contains("yêu cầu"));
     }
@@ -26,7 +26,7 @@ fn numbers_are_taken_only_in_their_exact_form() {
 
 #[test]
 fn a_number_is_never_repeated_in_an_error() {
-    let violations = subject_of(Identifier::PersonalId("05218500012".to_owned())).unwrap_err();
+    let violations = subject_of(Identifier::PersonalId("05218500012".to_owned())).unwrap_err().violations;
     assert!(!format!("{violations:?}").contains("0521"));
     let schema = Schema::builtin().unwrap();
     let mut check = Check::default();
@@ -90,4 +90,11 @@ fn no_selection_and_repeated_record_types_are_refused() {
     let mut check = Check::default();
     selections(&mut check, &schema, vec![selection.clone(), selection]);
     assert_eq!(check.violations[0].field, "selections[1].record_type");
+}
+
+#[test]
+fn numbers_that_may_name_a_person_stay_out_of_free_text() {
+    assert!(has_long_number("về số 052185000123"));
+    assert!(has_long_number("212345678"));
+    assert!(!has_long_number("hồ sơ H21.65-220914-0011, công văn 4856/BCA"));
 }

@@ -4,18 +4,25 @@ use std::{pin::Pin, sync::Arc};
 
 use access::Officer;
 use audit::{AuditError, Filter};
+use aws_lc_rs::digest;
 use chrono::Utc;
 use futures::{Stream, StreamExt};
+use prost::Message;
 use proto::{
     audit::v1::{self as wire, audit_service_server::AuditService, entry::Kind},
     options::v1::IdentifierKind,
 };
-use query::{Call, CallError, Hub, Violation};
+use query::{Asked, Call, CallError, Hub, Violation};
 use tokio::sync::watch;
 use tonic::{Code, Request, Response, Status};
 
-use super::to_the_end;
-use crate::{call, listen::told_to_stop, parse, status};
+use super::Limit;
+use crate::{
+    call,
+    listen::told_to_stop,
+    parse::{self, Unreadable},
+    status,
+};
 
 /// Entries on a page when the caller does not say.
 const PAGE_SIZE_DEFAULT: u32 = 50;
@@ -23,6 +30,7 @@ const PAGE_SIZE_DEFAULT: u32 = 50;
 pub(crate) struct AuditHandler {
     pub(crate) hub: Arc<Hub>,
     pub(crate) timeouts: call::Timeouts,
+    pub(crate) limit: Limit,
     pub(crate) stop: watch::Receiver<bool>,
 }
 
@@ -34,39 +42,40 @@ impl AuditService for AuditHandler {
     ) -> Result<Response<wire::SearchEntriesResponse>, Status> {
         let (call, span) = self.begin("lienthong.audit.v1.AuditService/SearchEntries", &request)?;
         let hub = Arc::clone(&self.hub);
-        to_the_end(span, async move {
-            let request = request.into_inner();
-            let reader = reader(&hub, &call, request.reader.clone()).await?;
-            let (filter, page_size) = match filter(&hub, &request) {
-                Ok(parsed) => parsed,
-                Err(violations) => return Err(rejected(&hub, &call, violations).await),
-            };
-            permitted(&hub, &call, &reader, details(&request), filter.subject.clone()).await?;
-            let page = hub
-                .audit
-                .search(&filter, page_size, &request.page_token)
-                .await
-                .map_err(|error| from_log("page_token", &error))?;
-            Ok(Response::new(wire::SearchEntriesResponse {
-                entries: page.entries,
-                next_page_token: page.next_page_token,
-            }))
-        })
-        .await
+        self.limit
+            .to_the_end(span, async move {
+                let request = request.into_inner();
+                let reader = reader(&hub, &call, request.reader.clone()).await?;
+                let (filter, page_size) = match filter(&hub, &request) {
+                    Ok(parsed) => parsed,
+                    Err(mut unreadable) => {
+                        unreadable.asked.officer = Some(reader);
+                        return Err(rejected(&hub, &call, unreadable).await);
+                    }
+                };
+                let mut reading = permitted(&hub, &call, &reader, details(&request)).await?;
+                reading.subjects = filter.subject.iter().cloned().collect();
+                let page = hub.audit.search(&filter, page_size, &request.page_token).await;
+                let page = page.map(|page| wire::SearchEntriesResponse {
+                    entries: page.entries,
+                    next_page_token: page.next_page_token,
+                });
+                record_reading(&hub, &call, reading, page, "page_token").await
+            })
+            .await
     }
 
     async fn get_entry(&self, request: Request<wire::GetEntryRequest>) -> Result<Response<wire::LoggedEntry>, Status> {
         let (call, span) = self.begin("lienthong.audit.v1.AuditService/GetEntry", &request)?;
         let hub = Arc::clone(&self.hub);
-        to_the_end(span, async move {
-            let request = request.into_inner();
-            let reader = reader(&hub, &call, request.reader).await?;
-            let details = vec![detail("log_index", request.log_index)];
-            permitted(&hub, &call, &reader, details, None).await?;
-            let entry = hub.audit.entry(request.log_index).await.map_err(|error| from_log("log_index", &error))?;
-            Ok(Response::new(entry))
-        })
-        .await
+        self.limit
+            .to_the_end(span, async move {
+                let request = request.into_inner();
+                let reader = reader(&hub, &call, request.reader).await?;
+                let reading = permitted(&hub, &call, &reader, vec![detail("log_index", request.log_index)]).await?;
+                record_reading(&hub, &call, reading, hub.audit.entry(request.log_index).await, "log_index").await
+            })
+            .await
     }
 
     async fn get_checkpoint(
@@ -103,20 +112,30 @@ impl AuditService for AuditHandler {
         let (call, span) = self.begin("lienthong.audit.v1.AuditService/TailEntries", &request)?;
         let hub = Arc::clone(&self.hub);
         let mut stop = self.stop.clone();
-        to_the_end(span, async move {
-            let request = request.into_inner();
-            let reader = reader(&hub, &call, request.reader).await?;
-            let details = vec![detail("from_index", request.from_index)];
-            permitted(&hub, &call, &reader, details, None).await?;
-            let entries = hub
-                .audit
-                .tail(request.from_index)
-                .map(|entry| entry.map_err(|error| from_log("from_index", &error)))
-                // A tail never ends by itself; it must not hold up the hub's stopping.
-                .take_until(async move { told_to_stop(&mut stop).await });
-            Ok(Response::new(Box::pin(entries) as Self::TailEntriesStream))
-        })
-        .await
+        self.limit
+            .to_the_end(span, async move {
+                let request = request.into_inner();
+                let reader = reader(&hub, &call, request.reader).await?;
+                let mut reading =
+                    permitted(&hub, &call, &reader, vec![detail("from_index", request.from_index)]).await?;
+                reading.set_outcome(wire::entry::Outcome::Answered);
+                hub.record(&call, reading).await.map_err(|error| status::from_call(&error))?;
+                let (access, caller) = (Arc::clone(&hub.access), call.caller.clone());
+                let entries = hub
+                    .audit
+                    .tail(request.from_index)
+                    // An agreement may end while a tail goes on.
+                    .map(move |entry| match access.read_log(&caller, Some(&reader), Utc::now()) {
+                        Ok(_) => entry.map_err(|error| from_log("from_index", &error)),
+                        Err(refusal) => {
+                            Err(status::from_call(&CallError::Refused { refusal: Box::new(refusal), receipt: None }))
+                        }
+                    })
+                    // A tail never ends by itself; it must not hold up the hub's stopping.
+                    .take_until(async move { told_to_stop(&mut stop).await });
+                Ok(Response::new(Box::pin(entries) as Self::TailEntriesStream))
+            })
+            .await
     }
 }
 
@@ -130,32 +149,30 @@ async fn reader(hub: &Hub, call: &Call, reader: Option<wire::Officer>) -> Result
     let reader = reader.map(|reader| proto::query::v1::Officer { id: reader.id, name: reader.name, unit: reader.unit });
     match parse::reader("reader", reader) {
         Ok(reader) => Ok(reader),
-        Err(violations) => Err(rejected(hub, call, violations).await),
+        Err(unreadable) => Err(rejected(hub, call, unreadable).await),
     }
 }
 
-async fn rejected(hub: &Hub, call: &Call, violations: Vec<Violation>) -> Status {
-    let error = CallError::Invalid { violations, receipt: None };
-    status::from_call(&hub.reject(call, Kind::LogRead, error).await)
+async fn rejected(hub: &Hub, call: &Call, unreadable: Unreadable) -> Status {
+    let error = CallError::Invalid { violations: unreadable.violations, receipt: None };
+    status::from_call(&hub.reject(call, Kind::LogRead, &unreadable.asked, error).await)
 }
 
-/// Decides whether the caller may read entries, and records the reading or the refusal.
+/// Decides whether the caller may read entries. Gives the entry to record the reading with; records a refusal itself.
 async fn permitted(
     hub: &Hub,
     call: &Call,
     reader: &Officer,
     details: Vec<wire::Detail>,
-    subject: Option<wire::SubjectHash>,
-) -> Result<(), Status> {
+) -> Result<wire::Entry, Status> {
     let mut entry = query::begin_entry(Kind::LogRead, call);
     entry.officer = Some(query::officer(reader));
     entry.details = details;
-    entry.subjects = subject.into_iter().collect();
     match hub.access.read_log(&call.caller, Some(reader), Utc::now()) {
         Ok(permit) => {
-            entry.set_outcome(wire::entry::Outcome::Answered);
             entry.details.extend(permit.agreements().iter().map(|number| detail("agreement", number)));
-            hub.record(call, entry).await.map(drop).map_err(|error| status::from_call(&error))
+            entry.details.extend(permit.policy_ids().iter().map(|id| detail("policy", id)));
+            Ok(entry)
         }
         Err(refusal) => {
             entry.set_outcome(wire::entry::Outcome::Refused);
@@ -163,6 +180,34 @@ async fn permitted(
             let receipt = hub.record(call, entry).await.map_err(|error| status::from_call(&error))?;
             let receipt = Some(Box::new(receipt));
             Err(status::from_call(&CallError::Refused { refusal: Box::new(refusal), receipt }))
+        }
+    }
+}
+
+/// Records what came of a reading, then lets it go.
+async fn record_reading<M: Message>(
+    hub: &Hub,
+    call: &Call,
+    mut entry: wire::Entry,
+    read: Result<M, AuditError>,
+    field: &str,
+) -> Result<Response<M>, Status> {
+    match read {
+        Ok(message) => {
+            entry.set_outcome(wire::entry::Outcome::Answered);
+            entry.response_digest = digest::digest(&digest::SHA256, &message.encode_to_vec()).as_ref().to_vec();
+            hub.record(call, entry).await.map_err(|error| status::from_call(&error))?;
+            Ok(Response::new(message))
+        }
+        Err(error) => {
+            let status = from_log(field, &error);
+            entry.set_outcome(match status.code() {
+                Code::InvalidArgument | Code::NotFound => wire::entry::Outcome::Invalid,
+                _ => wire::entry::Outcome::Failed,
+            });
+            entry.reason = status::reason(&status);
+            let receipt = hub.record(call, entry).await.map_err(|error| status::from_call(&error))?;
+            Err(status::with_log_index(status, receipt.log_index))
         }
     }
 }
@@ -185,7 +230,11 @@ fn details(request: &wire::SearchEntriesRequest) -> Vec<wire::Detail> {
     ]
     .into_iter()
     .filter(|(_, value)| !value.is_empty())
-    .map(|(name, value)| detail(name, value.chars().take(200).collect::<String>()))
+    // A number in a filter may be a person's, pasted into the wrong place.
+    .map(|(name, value)| {
+        let unfit = parse::has_long_number(value) || value.chars().count() > 200;
+        detail(name, if unfit { "(not recorded: may be a personal number)" } else { value.as_str() })
+    })
     .collect();
     for (name, time) in [("from", &request.from), ("until", &request.until)] {
         details.extend(time.as_ref().map(|time| detail(name, time)));
@@ -196,7 +245,7 @@ fn details(request: &wire::SearchEntriesRequest) -> Vec<wire::Detail> {
     details
 }
 
-fn filter(hub: &Hub, request: &wire::SearchEntriesRequest) -> Result<(Filter, usize), Vec<Violation>> {
+fn filter(hub: &Hub, request: &wire::SearchEntriesRequest) -> Result<(Filter, usize), Unreadable> {
     let given = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
     let subject = if request.subject.is_empty() && request.subject_kind() == IdentifierKind::Unspecified {
         None
@@ -208,11 +257,12 @@ fn filter(hub: &Hub, request: &wire::SearchEntriesRequest) -> Result<(Filter, us
         0 => PAGE_SIZE_DEFAULT as usize,
         size if size as usize <= audit::PAGE_SIZE_MAX => size as usize,
         _ => {
-            return Err(vec![Violation {
+            let violation = Violation {
                 field: "page_size".to_owned(),
                 english: format!("must be at most {}", audit::PAGE_SIZE_MAX),
                 vietnamese: format!("không quá {}", audit::PAGE_SIZE_MAX),
-            }]);
+            };
+            return Err(Unreadable { violations: vec![violation], asked: Asked::default() });
         }
     };
     let filter = Filter {
@@ -234,7 +284,7 @@ fn filter(hub: &Hub, request: &wire::SearchEntriesRequest) -> Result<(Filter, us
 
 /// The status of an error of the log's reading side.
 fn from_log(field: &str, error: &AuditError) -> Status {
-    let wrong = |english: String| {
+    let wrong = |field: &str, english: String| {
         status::invalid(vec![Violation {
             field: field.to_owned(),
             english,
@@ -245,7 +295,14 @@ fn from_log(field: &str, error: &AuditError) -> Status {
         AuditError::EntryNotFound { .. } => {
             status::plain(Code::NotFound, "ENTRY_NOT_FOUND", &error.to_string(), "Không có mục nhật ký này.")
         }
-        AuditError::TreeSizeNotFound { .. } | AuditError::Proof(_) | AuditError::PageToken => wrong(error.to_string()),
+        AuditError::TreeSizeNotFound { .. } => wrong("tree_size", error.to_string()),
+        AuditError::Proof(_) => status::plain(
+            Code::NotFound,
+            "ENTRY_NOT_IN_TREE",
+            &error.to_string(),
+            "Mục nhật ký không có trong cây này.",
+        ),
+        AuditError::PageToken => wrong(field, error.to_string()),
         AuditError::Damaged(_) => {
             tracing::error!(%error, "the audit log is damaged");
             status::plain(Code::DataLoss, "AUDIT_LOG_DAMAGED", &error.to_string(), "Nhật ký truy cập bị hỏng.")

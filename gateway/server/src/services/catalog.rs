@@ -109,7 +109,7 @@ impl CatalogService for CatalogHandler {
         };
         let parse::AccessCheck { selections, purpose, officer } =
             parse::access_check(&self.hub, request.selections, request.purpose, request.officer)
-                .map_err(status::invalid)?;
+                .map_err(|unreadable| status::invalid(unreadable.violations))?;
         let decision = self.hub.access.decide(&AccessRequest {
             caller: &call.caller,
             officer: Some(&officer),

@@ -7,17 +7,24 @@ use proto::{
     audit::v1::entry::Kind,
     query::v1::{self as wire, query_service_server::QueryService},
 };
-use query::{Call, CallError, Hub};
+use query::{Asked, Call, CallError, Hub};
+use tokio::sync::watch;
 use tonic::{Request, Response, Status, Streaming};
-use tracing::Instrument;
 
-use super::to_the_end;
-use crate::{call, parse, status};
+use super::Limit;
+use crate::{
+    call,
+    listen::told_to_stop,
+    parse::{self, Unreadable},
+    status,
+};
 
 pub(crate) struct QueryHandler {
     pub(crate) hub: Arc<Hub>,
     pub(crate) timeouts: call::Timeouts,
     pub(crate) batch_concurrency_max: usize,
+    pub(crate) limit: Limit,
+    pub(crate) stop: watch::Receiver<bool>,
 }
 
 #[tonic::async_trait]
@@ -30,14 +37,15 @@ impl QueryService for QueryHandler {
             self.timeouts,
         )?;
         let hub = Arc::clone(&self.hub);
-        to_the_end(span, async move {
-            let answer = match parse::question(&hub, request.into_inner()) {
-                Ok(question) => hub.query(&call, &question).await,
-                Err(violations) => Err(invalid(&hub, &call, Kind::Query, violations).await),
-            };
-            answer.map(Response::new).map_err(|error| status::from_call(&error))
-        })
-        .await
+        self.limit
+            .to_the_end(span, async move {
+                let answer = match parse::question(&hub, request.into_inner()) {
+                    Ok(question) => hub.query(&call, &question).await,
+                    Err(unreadable) => Err(invalid(&hub, &call, Kind::Query, unreadable).await),
+                };
+                answer.map(Response::new).map_err(|error| status::from_call(&error))
+            })
+            .await
     }
 
     async fn verify(&self, request: Request<wire::VerifyRequest>) -> Result<Response<wire::VerifyResponse>, Status> {
@@ -48,14 +56,15 @@ impl QueryService for QueryHandler {
             self.timeouts,
         )?;
         let hub = Arc::clone(&self.hub);
-        to_the_end(span, async move {
-            let answer = match parse::verify_question(&hub, request.into_inner()) {
-                Ok(question) => hub.verify(&call, &question).await,
-                Err(violations) => Err(invalid(&hub, &call, Kind::Verify, violations).await),
-            };
-            answer.map(Response::new).map_err(|error| status::from_call(&error))
-        })
-        .await
+        self.limit
+            .to_the_end(span, async move {
+                let answer = match parse::verify_question(&hub, request.into_inner()) {
+                    Ok(question) => hub.verify(&call, &question).await,
+                    Err(unreadable) => Err(invalid(&hub, &call, Kind::Verify, unreadable).await),
+                };
+                answer.map(Response::new).map_err(|error| status::from_call(&error))
+            })
+            .await
     }
 
     type BatchQueryStream = std::pin::Pin<Box<dyn Stream<Item = Result<wire::BatchQueryResponse, Status>> + Send>>;
@@ -73,24 +82,20 @@ impl QueryService for QueryHandler {
         let (call, span) = frame;
         let hub = Arc::clone(&self.hub);
         let timeout = self.timeouts.default;
-        let items = ended_by_error(request.into_inner());
+        // A deadline the caller set holds for the whole stream; without one, each item has the usual time.
+        let end = call.deadline_given.then_some(call.deadline);
+        let mut stop = self.stop.clone();
+        // A stream never ends by itself; it must not hold up the hub's stopping. Items under way are answered.
+        let items = ended_by_error(request.into_inner()).take_until(async move { told_to_stop(&mut stop).await });
+        let limit = self.limit.clone();
         let answers = items
             .map(move |item| {
                 let (hub, mut call, span) = (Arc::clone(&hub), call.clone(), span.clone());
                 call.received = tokio::time::Instant::now();
-                call.deadline = call.received + timeout;
+                call.deadline = end.map_or(call.received + timeout, |end| end.min(call.received + timeout));
                 let answer = async move { batch_item(&hub, &call, item).await };
-                // A task of its own: an item under way is recorded even when the stream is cut.
-                async move {
-                    tokio::spawn(answer.instrument(span)).await.unwrap_or_else(|_| {
-                        Err(status::plain(
-                            tonic::Code::Internal,
-                            "INTERNAL",
-                            "the hub failed",
-                            "Lỗi nội bộ của trục liên thông.",
-                        ))
-                    })
-                }
+                let limit = limit.clone();
+                async move { limit.to_the_end(span, answer).await }
             })
             .buffer_unordered(self.batch_concurrency_max);
         Ok(Response::new(Box::pin(answers)))
@@ -125,13 +130,14 @@ async fn batch_item(
                 english: "is too large or not a valid message; the stream ends here".to_owned(),
                 vietnamese: "quá lớn hoặc không phải thông điệp hợp lệ; luồng dừng tại đây".to_owned(),
             };
-            return Err(status::from_call(&invalid(hub, call, Kind::RejectedCall, vec![violation]).await));
+            let unreadable = Unreadable { violations: vec![violation], asked: Asked::default() };
+            return Err(status::from_call(&invalid(hub, call, Kind::RejectedCall, unreadable).await));
         }
     };
     let (item_id, parsed) = parse::batch_item(hub, item);
     let answer = match parsed {
         Ok(question) => hub.batch_item(call, &question).await,
-        Err(violations) => Err(invalid(hub, call, Kind::BatchItem, violations).await),
+        Err(unreadable) => Err(invalid(hub, call, Kind::BatchItem, unreadable).await),
     };
     let result = match answer {
         Ok(response) => wire::batch_query_response::Result::Response(response),
@@ -149,6 +155,7 @@ async fn batch_item(
     Ok(wire::BatchQueryResponse { item_id, result: Some(result) })
 }
 
-async fn invalid(hub: &Hub, call: &Call, kind: Kind, violations: Vec<query::Violation>) -> CallError {
-    hub.reject(call, kind, CallError::Invalid { violations, receipt: None }).await
+async fn invalid(hub: &Hub, call: &Call, kind: Kind, unreadable: Unreadable) -> CallError {
+    let Unreadable { violations, asked } = unreadable;
+    hub.reject(call, kind, &asked, CallError::Invalid { violations, receipt: None }).await
 }
