@@ -27,6 +27,20 @@ fn the_demo_shows_everything_it_promises() {
     let config = dir.join("config.toml");
     let check = run(&["config", "check", "--config", config.to_str().unwrap()]);
     assert!(check.status.success(), "{}", text(&check));
+    let mut served = Command::new(binary()).args(["serve", "--config", config.to_str().unwrap()]).spawn().unwrap();
+    let profile = dir.join("clients/console.toml");
+    let mut found = None;
+    for _ in 0..50 {
+        std::thread::sleep(std::time::Duration::from_millis(200));
+        let search = run(&["audit", "search", "-p", profile.to_str().unwrap(), "--json", "--limit", "3"]);
+        if search.status.success() {
+            found = Some(String::from_utf8_lossy(&search.stdout).lines().count());
+            break;
+        }
+    }
+    assert!(Command::new("kill").arg(served.id().to_string()).status().unwrap().success());
+    assert!(served.wait().unwrap().success());
+    assert_eq!(found, Some(3), "the hub runs again from the files, with its log");
     let other = folder.path().join("other");
     std::fs::create_dir(&other).unwrap();
     std::fs::write(other.join("mine"), "").unwrap();

@@ -70,14 +70,13 @@ struct Fetch<'a> {
 }
 
 impl Fetch<'_> {
-    /// Asks by the number asked about, or by those linked to it when the register does not know that kind; and by every
-    /// number under which the register says a subject's rows may stand alone.
+    /// Asks by the number asked about, or by those linked to it when the register does not know that kind. Where rows of a
+    /// subject may stand under one number alone, asks by every number.
     async fn run(&self, fields: &FieldSet) -> (Result<Fetched, Failure>, Option<Failure>) {
         let subject = self.identity.subject().kind;
         let (known, alone) = self.source.lookup(self.record_type);
-        let direct = known.contains(&subject);
-        let kinds: Vec<_> =
-            known.iter().filter(|kind| **kind == subject || !direct || alone.contains(kind)).copied().collect();
+        let enough = alone.is_empty() && known.contains(&subject);
+        let kinds: Vec<_> = if enough { vec![subject] } else { known.to_vec() };
         // Under every number the same is read, so that a row found twice reads the same.
         let read = if kinds == [subject] {
             fields.clone()

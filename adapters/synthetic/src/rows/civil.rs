@@ -129,10 +129,9 @@ fn marriage(output: &mut Output<'_>, plan: &Plan, block: &Block, marriage: &Marr
         draft.put(count, times);
         truth.push(("marriage_count", Value::from(times)));
         let stored = draft.cells.iter().rev().find(|(column, _)| *column == columns[11]);
-        if let Some((_, Cell::Text(number))) = stored
-            && number.len() == 12
-        {
-            numbers.push(number.clone());
+        // Where the register lost the leading zero, the true number must find the entry all the same.
+        if let Some((_, Cell::Text(number))) = stored {
+            numbers.push(format!("{number:0>12}"));
         }
         add_truth(&mut draft, group, truth);
     }

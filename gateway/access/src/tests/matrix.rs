@@ -1,4 +1,4 @@
-//! The shipped agreements as one table, kept in `matrix.txt` and reviewed by hand against them.
+//! The shipped agreements as one table, kept in `deploy/matrix.txt` and reviewed by hand against them.
 
 use std::{collections::BTreeMap, fmt::Write, path::Path};
 
@@ -89,7 +89,7 @@ fn matrix(set: &AccessSet) -> String {
 
 #[test]
 fn the_matrix_is_as_reviewed() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("matrix.txt");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/matrix.txt");
     let now = matrix(&shipped_set());
     if std::env::var("ACCESS_MATRIX").is_ok_and(|value| value == "write") {
         std::fs::write(&path, &now).unwrap();
