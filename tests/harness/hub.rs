@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use proto::Schema;
+use proto::{RecordType, Schema};
 
 use crate::{Databases, client::Certificate};
 
@@ -40,20 +40,21 @@ impl Default for Settings {
     }
 }
 
-/// The files a hub runs from: shipped agreements and policies, an agreement that opens everything to the system `all` of
-/// `H21.99`, certificates, keys, configuration.
+/// The files a hub runs from: shipped agreements and policies, agreements that open everything to the system `all` of
+/// `H21.99` and every second leaf to `half`, certificates, keys, configuration.
 pub struct HubFiles {
     /// Folder of all of it.
     pub folder: tempfile::TempDir,
 }
 
 /// Systems that have certificates: those of the shipped agreements, and the tests' own.
-const SYSTEMS: [&str; 7] = [
+const SYSTEMS: [&str; 8] = [
     "H21.65/portal",
     "H21.30/personnel",
     "H21.40.05/investigation",
     "H21.90/console",
     "H21.99/all",
+    "H21.99/half",
     "H21.10/archive",
     "H21.12/civil-status",
 ];
@@ -84,7 +85,10 @@ impl HubFiles {
                 }
             }
         }
-        fs::write(root.join("grants/everything.toml"), everything_grant()).expect("a grant");
+        let top: fn(&RecordType) -> Vec<String> =
+            |record| record.descriptor.fields().map(|field| field.name().to_owned()).collect();
+        fs::write(root.join("grants/everything.toml"), grant("99/TEST", "all", top)).expect("a grant");
+        fs::write(root.join("grants/half.toml"), grant("98/TEST", "half", half_of)).expect("a grant");
         for (name, more) in [("purposes.toml", PURPOSE), ("agencies.toml", AGENCY)] {
             let text = fs::read_to_string(deploy().join(name)).expect("deploy is there");
             fs::write(root.join(name), text + more).expect("a catalogue");
@@ -150,13 +154,18 @@ name_en = "Test agency"
 kind = "sector"
 "#;
 
-/// An agreement over every field of every record type.
-fn everything_grant() -> String {
+/// Every second leaf of a record type: what the system `half` may have.
+pub fn half_of(record_type: &RecordType) -> Vec<String> {
+    record_type.fields.iter().step_by(2).map(|field| field.path.clone()).collect()
+}
+
+/// An agreement over some fields of every record type.
+fn grant(number: &str, system: &str, fields: fn(&RecordType) -> Vec<String>) -> String {
     let schema = Schema::builtin().expect("the schema is valid");
-    let mut grant = r#"
-agreement = "99/TEST"
+    let mut grant = format!("agreement = {number:?}\nsystems = [{system:?}]\n");
+    grant.push_str(
+        r#"
 title = "Kiểm thử"
-systems = ["all"]
 purposes = ["test_everything"]
 actions = ["query", "verify", "batch"]
 valid_from = 2026-01-01
@@ -168,10 +177,10 @@ officer_assurance = "asserted"
 [parties]
 provider = "H21"
 consumer = "H21.99"
-"#
-    .to_owned();
+"#,
+    );
     for record_type in schema.record_types() {
-        let fields: Vec<_> = record_type.descriptor.fields().map(|field| format!("{:?}", field.name())).collect();
+        let fields: Vec<_> = fields(record_type).iter().map(|path| format!("{path:?}")).collect();
         grant.push_str(&format!("\n[[records]]\ntype = {:?}\nfields = [{}]\n", record_type.name, fields.join(", ")));
     }
     grant

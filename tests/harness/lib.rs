@@ -9,7 +9,7 @@ mod hub;
 
 pub use client::{Certificate, channel, client_of, error_info, query_client};
 pub use databases::{Databases, Engine, execute};
-pub use hub::{Hub, HubFiles, Settings, binary};
+pub use hub::{Hub, HubFiles, Settings, binary, half_of};
 
 /// Whether the long form of the tests is asked for (`tests/run long`).
 pub fn long() -> bool {

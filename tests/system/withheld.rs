@@ -10,7 +10,7 @@ use proto::{
 };
 use sqlx::{Connection, Row, SqliteConnection};
 use synthetic::Sector;
-use tests::{Databases, Engine, Hub, HubFiles, Settings, client_of};
+use tests::{Databases, Engine, Hub, HubFiles, Settings, client_of, half_of, query_client};
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 
 /// Sends a message and keeps the answer's bytes as they came.
@@ -64,7 +64,7 @@ async fn fields_not_granted_are_absent_from_the_bytes() {
 
     // What the register holds in columns the portal is not granted, beside one it is.
     let mut connection = SqliteConnection::connect(databases.url(Sector::Population)).await.unwrap();
-    let row = sqlx::query(r#"SELECT "Cha_HoVaTen", "Me_HoVaTen", "SoSoHoKhau" FROM cong_dan WHERE "SoDinhDanh" = ?"#)
+    let row = sqlx::query(r#"SELECT "Cha_HoVaTen", "Me_HoVaTen" FROM cong_dan WHERE "SoDinhDanh" = ?"#)
         .bind(&somebody.personal_id)
         .fetch_one(&mut connection)
         .await
@@ -136,6 +136,115 @@ async fn fields_not_granted_are_absent_from_the_bytes() {
     let unreceipted = wire::QueryResponse { receipt: None, ..answer };
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &unreceipted.encode_to_vec());
     assert_eq!(digest.as_ref(), receipt.response_digest);
+    assert!(hub.stop());
+}
+
+/// The texts of a record's leaves, by path without element numbers.
+fn texts(message: &DynamicMessage, prefix: &str, found: &mut Vec<(String, String)>) {
+    use prost_reflect::Value;
+    fn walk(value: &Value, path: &str, found: &mut Vec<(String, String)>) {
+        match value {
+            Value::List(items) => items.iter().for_each(|item| walk(item, path, found)),
+            Value::Message(message) => texts(message, path, found),
+            Value::String(text) => found.push((path.to_owned(), text.clone())),
+            _ => {}
+        }
+    }
+    for (field, value) in message.fields() {
+        let path = if prefix.is_empty() { field.name().to_owned() } else { format!("{prefix}.{}", field.name()) };
+        walk(value, &path, found);
+    }
+}
+
+/// With every second leaf granted, nested and repeated parts among them: what `all` sees in the other leaves is nowhere in
+/// the bytes `half` gets, for every record type and many people.
+#[tokio::test(flavor = "multi_thread")]
+async fn half_granted_records_hold_no_more_than_their_half() {
+    let folder = tempfile::tempdir().unwrap();
+    let databases = Databases::create(folder.path(), |_| Engine::Sqlite).await;
+    let mut truth = std::io::Cursor::new(Vec::new());
+    databases.fill(400, 22, Some(&mut truth)).await;
+    let settings = Settings { without_policies: vec!["40-judicial"], ..Settings::default() };
+    let files = HubFiles::write(&databases, &settings);
+    let hub = Hub::start(&files);
+    let mut all = query_client(&hub, &files, "H21.99/all").await;
+    let half = client_of(&hub, &files, "H21.99/half").await;
+    let schema = Schema::builtin().unwrap();
+    let mut compared = std::collections::BTreeMap::new();
+    for line in std::str::from_utf8(truth.get_ref()).unwrap().lines() {
+        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        let name = line["record_type"].as_str().unwrap();
+        let Some(id) = line["keys"]["personal_id"].as_str() else { continue };
+        let count = compared.entry(name.to_owned()).or_insert(0);
+        if *count >= 15 {
+            continue;
+        }
+        *count += 1;
+        let record_type = schema.record_type(name).unwrap();
+        let request = wire::QueryRequest {
+            subject: Some(wire::Subject { identifier: Some(Identifier::PersonalId(id.to_owned())) }),
+            selections: vec![wire::Selection {
+                record_type: name.to_owned(),
+                field_mask: Some(FieldMask {
+                    paths: record_type.fields.iter().map(|field| field.path.clone()).collect(),
+                }),
+            }],
+            purpose: Some(wire::Purpose { code: "test_everything".to_owned(), ..Default::default() }),
+            officer: Some(wire::Officer { id: "1".to_owned(), name: "Kiểm thử".to_owned(), unit: String::new() }),
+            required_sources: Vec::new(),
+        };
+        let whole = all.query(request.clone()).await.unwrap().into_inner();
+        let mut grpc = tonic::client::Grpc::new(half.clone());
+        grpc.ready().await.unwrap();
+        let path = "/lienthong.query.v1.QueryService/Query".parse().unwrap();
+        let bytes = grpc.unary(tonic::Request::new(request), path, RawAnswer).await.unwrap().into_inner();
+        let answer = wire::QueryResponse::decode(bytes.clone()).unwrap();
+        let granted = half_of(record_type);
+        let withheld: Vec<&str> = answer.results[0].withheld.iter().map(|field| field.path.as_str()).collect();
+        let hidden: Vec<&str> = record_type
+            .fields
+            .iter()
+            .map(|field| field.path.as_str())
+            .filter(|path| !granted.iter().any(|one| one == path))
+            .collect();
+        assert_eq!(withheld, hidden, "{name}");
+
+        let leaf_of = |path: &str| {
+            record_type
+                .fields
+                .iter()
+                .find(|field| path == field.path || path.starts_with(&format!("{}.", field.path)))
+                .unwrap()
+                .path
+                .clone()
+        };
+        let read = |response: &wire::QueryResponse| {
+            let mut found = Vec::new();
+            for record in &response.results[0].records {
+                let value = record.value.as_ref().unwrap();
+                let message = DynamicMessage::decode(record_type.descriptor.clone(), value.value.as_slice()).unwrap();
+                texts(&message, "", &mut found);
+            }
+            found
+        };
+        let seen = read(&answer);
+        assert!(
+            seen.iter().all(|(path, _)| granted.contains(&leaf_of(path))),
+            "{name}: a leaf that is not granted came back"
+        );
+        for (path, text) in read(&whole) {
+            // Names of code lists are no values.
+            if path.ends_with(".scheme") || path.ends_with(".version") {
+                continue;
+            }
+            let said_elsewhere = seen.iter().any(|(_, granted)| granted.contains(&text));
+            if !granted.contains(&leaf_of(&path)) && text.chars().count() >= 6 && !said_elsewhere {
+                assert!(!contains(&bytes, text.as_bytes()), "{name} {path}: the value is in the bytes");
+            }
+        }
+    }
+    println!("records compared: {compared:?}");
+    assert!(compared.len() >= 9 && compared.values().sum::<i32>() > 80, "{compared:?}");
     assert!(hub.stop());
 }
 
