@@ -1,5 +1,6 @@
 //! Whole-system tests: the shipped program, real databases, real certificates.
 
+mod access_tools;
 mod bad_input;
 mod demo;
 mod design;

@@ -7,7 +7,7 @@ use toml::Spanned;
 
 use crate::{
     AgencyCode, SourceFile,
-    files::{Problem, unknown},
+    files::{Place, Problem, unknown},
 };
 
 /// Why systems may ask.
@@ -74,6 +74,8 @@ impl AgencyKind {
 pub(crate) struct Catalogue {
     pub(crate) agencies: Vec<Agency>,
     pub(crate) purposes: Vec<Purpose>,
+    /// Where each purpose begins.
+    pub(crate) purpose_places: Vec<Place>,
     agency_by_code: HashMap<String, usize>,
     purpose_by_code: HashMap<String, usize>,
 }
@@ -144,6 +146,7 @@ impl Catalogue {
                 problems.push(file.problem(span.clone(), format!("purpose \"{}\": {name} is empty", purpose.code)));
             }
         }
+        self.purpose_places.push(file.place(span.clone()));
         if self.purpose_by_code.insert(purpose.code.clone(), self.purposes.len()).is_some() {
             problems.push(file.problem(span, format!("purpose \"{}\" is listed twice", purpose.code)));
         }

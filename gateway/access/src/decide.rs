@@ -16,6 +16,8 @@ use crate::{
 
 mod reasons;
 
+pub(crate) use reasons::no_agreement;
+
 /// Decided record types are small; this bounds memory when callers try many purposes.
 const CACHED_DECISIONS_MAX: u64 = 100_000;
 
@@ -36,35 +38,35 @@ impl Decisions {
 
 /// What a decision depends on, the time apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-struct Question {
-    system: usize,
-    action: Action,
-    purpose: Stated,
-    record_type: usize,
-    assurance: Option<Assurance>,
-    dossier_present: bool,
+pub(crate) struct Question {
+    pub(crate) system: usize,
+    pub(crate) action: Action,
+    pub(crate) purpose: Stated,
+    pub(crate) record_type: usize,
+    pub(crate) assurance: Option<Assurance>,
+    pub(crate) dossier_present: bool,
 }
 
 /// The purpose as stated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Stated {
+pub(crate) enum Stated {
     Missing,
     Unknown,
     Known(usize),
 }
 
 /// The decision on all fields of a record type, valid for a while.
-struct Decided {
+pub(crate) struct Decided {
     /// First second it holds.
     from: i64,
     /// First second it no longer holds, because an agreement begins or ends then.
     until: i64,
-    outcomes: Vec<(Outcome, FieldSet)>,
+    pub(crate) outcomes: Vec<(Outcome, FieldSet)>,
 }
 
 /// What becomes of a field.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Outcome {
+pub(crate) enum Outcome {
     Released { agreements: Vec<usize>, policies: Vec<Arc<str>> },
     Withheld { rank: usize, reason: Arc<Reason> },
 }
@@ -145,7 +147,7 @@ impl AccessSet {
         Err(answer.refusal(Disclosure::default()))
     }
 
-    fn stated(&self, purpose_code: &str) -> Stated {
+    pub(crate) fn stated(&self, purpose_code: &str) -> Stated {
         let code = purpose_code.trim();
         match self.catalogue.purpose(code) {
             Some(purpose) => Stated::Known(purpose),
@@ -165,7 +167,25 @@ impl AccessSet {
         decided
     }
 
-    fn decide_all(&self, question: Question, record_type: &RecordType, now: i64) -> Decided {
+    /// Whether the agreement opens the log to the system, or why not.
+    pub(crate) fn log_opened(
+        &self,
+        system: usize,
+        agreement: usize,
+        assurance: Option<Assurance>,
+        now: i64,
+    ) -> Result<(), Arc<Reason>> {
+        let circumstances = Circumstances { now, assurance, agreement: Some(agreement), records: None };
+        match self.guard.log(system, self.guard.context(&circumstances)) {
+            Verdict::Permitted(_) => Ok(()),
+            verdict => match reasons::of(verdict, reasons::action_not_in_agreement) {
+                Outcome::Withheld { reason, .. } => Err(reason),
+                Outcome::Released { .. } => Err(Arc::new(Reason::policy_failure())),
+            },
+        }
+    }
+
+    pub(crate) fn decide_all(&self, question: Question, record_type: &RecordType, now: i64) -> Decided {
         let candidates: Vec<(usize, &FieldSet)> = match question.purpose {
             Stated::Known(purpose) => self.granted(question, purpose, record_type).collect(),
             Stated::Missing | Stated::Unknown => Vec::new(),

@@ -70,6 +70,30 @@ pub struct Problem {
     pub message: String,
 }
 
+/// Where in which file something is said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// File, as it was named.
+    pub file: String,
+    /// Line, counted from 1.
+    pub line: usize,
+    /// Column in characters, counted from 1.
+    pub column: usize,
+}
+
+impl Place {
+    /// A problem here.
+    pub(crate) fn problem(&self, message: impl Into<String>) -> Problem {
+        Problem { file: self.file.clone(), line: Some(self.line), column: Some(self.column), message: message.into() }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}:{}", self.file, self.line)
+    }
+}
+
 impl fmt::Display for Problem {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&self.file)?;
@@ -148,16 +172,20 @@ fn unreadable(path: &Path, error: &std::io::Error) -> Problem {
 }
 
 impl SourceFile {
-    /// A problem at a place in this file.
-    pub(crate) fn problem(&self, span: Range<usize>, message: impl Into<String>) -> Problem {
+    /// Where a span of this file begins.
+    pub(crate) fn place(&self, span: Range<usize>) -> Place {
         let before = self.text.get(..span.start).unwrap_or_default();
         let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-        Problem {
+        Place {
             file: self.name.clone(),
-            line: Some(before.matches('\n').count() + 1),
-            column: Some(before[line_start..].chars().count() + 1),
-            message: message.into(),
+            line: before.matches('\n').count() + 1,
+            column: before[line_start..].chars().count() + 1,
         }
+    }
+
+    /// A problem at a place in this file.
+    pub(crate) fn problem(&self, span: Range<usize>, message: impl Into<String>) -> Problem {
+        self.place(span).problem(message)
     }
 
     /// A problem of the file as a whole.

@@ -1,6 +1,6 @@
 //! Grants: the sharing agreements, one TOML file each, read against the schema and the catalogues.
 
-use std::{ops::Range, sync::Arc};
+use std::{collections::HashSet, ops::Range, sync::Arc};
 
 use chrono::{FixedOffset, NaiveDate, NaiveTime, TimeZone};
 use proto::{FieldSet, RecordType, Schema};
@@ -10,7 +10,7 @@ use toml::{Spanned, value::Datetime};
 use crate::{
     Action, AgencyCode, Assurance, SourceFile,
     catalogue::Catalogue,
-    files::{Problem, unknown},
+    files::{Place, Problem, unknown},
 };
 
 /// Dates in agreements are Vietnamese days.
@@ -23,8 +23,8 @@ pub struct Agreement {
     pub number: String,
     /// Title.
     pub title: String,
-    /// File it was read from.
-    pub file: String,
+    /// Where it states its number.
+    pub place: Place,
     /// Agency that lends the data.
     pub provider: AgencyCode,
     /// Agency that may ask; agencies below it are covered.
@@ -49,6 +49,10 @@ pub struct Agreement {
     pub officer_assurance: Assurance,
     /// Record types and the fields granted of each.
     pub records: Vec<(Arc<RecordType>, FieldSet)>,
+    /// Where it states its last day.
+    pub(crate) last_day_place: Place,
+    /// Where it names each of the record types.
+    pub(crate) record_places: Vec<Place>,
 }
 
 /// When the citizen may see an entry of the audit log; the later the stricter.
@@ -114,24 +118,28 @@ fn proven() -> Assurance {
     Assurance::Proven
 }
 
-/// Reads one grant. `None` when something is wrong with it, which is then among the problems.
+/// Reads one grant. `None` when something is wrong with it, which is then among the problems. The warnings are about what is
+/// said twice.
 pub(crate) fn read(
     file: &SourceFile,
     schema: &Schema,
     catalogue: &Catalogue,
     problems: &mut Vec<Problem>,
+    warnings: &mut Vec<Problem>,
 ) -> Option<Agreement> {
     let grant: GrantFile = file.parse_toml().map_err(|problem| problems.push(problem)).ok()?;
-    let mut reader = Reader { file, problems: Vec::new() };
+    let mut reader = Reader { file, problems: Vec::new(), warnings: Vec::new() };
     let agreement = reader.agreement(grant, schema, catalogue);
     let agreement = agreement.filter(|_| reader.problems.is_empty());
     problems.append(&mut reader.problems);
+    warnings.append(&mut reader.warnings);
     agreement
 }
 
 struct Reader<'a> {
     file: &'a SourceFile,
     problems: Vec<Problem>,
+    warnings: Vec<Problem>,
 }
 
 impl Reader<'_> {
@@ -148,18 +156,22 @@ impl Reader<'_> {
         actions.dedup();
         self.check_shape(reads_log, &actions, actions_span, grant.records.is_empty(), grant.purposes.is_empty());
 
+        self.warn_of_repeats("purpose", grant.purposes.iter());
+        self.warn_of_repeats("system", grant.systems.get_ref().iter());
         let purposes = grant
             .purposes
             .iter()
             .filter_map(|code| self.or_wrong(code.span(), catalogue.listed_purpose(code.get_ref())))
             .collect();
         let mut records: Vec<(Arc<RecordType>, FieldSet)> = Vec::new();
+        let mut record_places = Vec::new();
         for part in &grant.records {
             let Some((record_type, fields)) = self.records(part, schema) else { continue };
             if records.iter().any(|(earlier, _)| earlier.name == record_type.name) {
                 self.wrong(part.r#type.span(), format!("record type \"{}\" stands here twice", record_type.name));
             }
             records.push((record_type, fields));
+            record_places.push(self.file.place(part.r#type.span()));
         }
         let provider = self.party(&grant.parties.provider, catalogue);
         let consumer = self.party(&grant.parties.consumer, catalogue);
@@ -173,10 +185,19 @@ impl Reader<'_> {
         if grant.systems.get_ref().is_empty() {
             self.wrong(grant.systems.span(), "names no system");
         }
+        for name in grant.systems.get_ref() {
+            if !is_system_name(name.get_ref()) {
+                let message =
+                    format!("\"{}\" is no name of a system: 1 to 64 small letters, digits and hyphens", name.get_ref());
+                self.wrong(name.span(), message);
+            }
+        }
         Some(Agreement {
+            place: self.file.place(grant.agreement.span()),
+            last_day_place: self.file.place(grant.valid_until.span()),
+            record_places,
             number: self.text(grant.agreement, "agreement"),
             title: self.text(grant.title, "title"),
-            file: self.file.name.clone(),
             provider: provider?,
             consumer: consumer?,
             systems: grant.systems.into_inner().into_iter().map(|name| self.text(name, "system")).collect(),
@@ -205,6 +226,15 @@ impl Reader<'_> {
             _ => return,
         };
         self.wrong(span, message);
+    }
+
+    /// Warns of a name that stands in a list twice.
+    fn warn_of_repeats<'a>(&mut self, what: &str, names: impl Iterator<Item = &'a Spanned<String>>) {
+        let mut seen = HashSet::new();
+        for name in names.filter(|name| !seen.insert(name.get_ref())) {
+            let message = format!("{what} \"{}\" stands here twice", name.get_ref());
+            self.warnings.push(self.file.problem(name.span(), message));
+        }
     }
 
     fn or_wrong<T>(&mut self, span: Range<usize>, result: Result<T, String>) -> Option<T> {
@@ -252,8 +282,13 @@ impl Reader<'_> {
                 let known = record_type.fields.iter().map(|field| field.path.as_str());
                 self.wrong(path.span(), unknown(&format!("field of {name}"), path.get_ref(), known));
             }
+            if !fields.is_empty() && fields.difference(&granted).is_empty() {
+                let message = format!("field \"{}\" stands here twice", path.get_ref());
+                self.warnings.push(self.file.problem(path.span(), message));
+            }
             granted.union_with(&fields);
         }
+        let named = granted.clone();
         for group in &part.groups {
             let mut fields = record_type.no_fields();
             let members = record_type.fields.iter().enumerate().filter(|(_, field)| &field.group == group.get_ref());
@@ -262,8 +297,14 @@ impl Reader<'_> {
                 let known = record_type.fields.iter().map(|field| field.group.as_str());
                 self.wrong(group.span(), unknown(&format!("field group of {name}"), group.get_ref(), known));
             }
+            for field in fields.intersection(&named).iter() {
+                let path = &record_type.fields[field].path;
+                let message = format!("group \"{}\" holds field \"{path}\", which is named as well", group.get_ref());
+                self.warnings.push(self.file.problem(group.span(), message));
+            }
             granted.union_with(&fields);
         }
+        self.warn_of_repeats("group", part.groups.iter());
         if part.fields.is_empty() && part.groups.is_empty() {
             self.wrong(part.r#type.span(), "names neither fields nor groups");
         }
@@ -278,4 +319,11 @@ fn record_action(action: GrantAction) -> Option<Action> {
         GrantAction::Batch => Some(Action::Batch),
         GrantAction::ReadLog => None,
     }
+}
+
+/// Whether a certificate can carry this system name. One that none can carry is a slip of the pen: the grant would never
+/// apply.
+fn is_system_name(name: &str) -> bool {
+    (1..=64).contains(&name.len())
+        && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
 }

@@ -27,18 +27,22 @@ mod catalogue;
 mod decide;
 mod files;
 mod grant;
+mod lint;
 mod permit;
 mod policy;
 mod request;
 mod set;
+mod table;
 
 pub use agency::{AgencyCode, InvalidAgencyCode};
 pub use catalogue::{Agency, AgencyKind, Purpose};
-pub use files::{AccessFiles, AccessSources, LoadError, Problem, SourceFile};
+pub use files::{AccessFiles, AccessSources, LoadError, Place, Problem, SourceFile};
 pub use grant::{Agreement, Disclosure};
+pub use lint::ENDING_SOON_DAYS;
 pub use permit::{LogPermit, Permit, Reason, Refusal, SelectionDecision, Withheld};
 pub use request::{AccessRequest, Action, Assurance, Caller, Officer};
 pub use set::{AccessSet, Loaded};
+pub use table::{Conditions, FieldDecision, Opened, ReleasedBy, TableRow};
 
 #[cfg(test)]
 mod tests;

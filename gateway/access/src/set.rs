@@ -32,7 +32,7 @@ pub struct AccessSet {
 pub struct Loaded {
     /// The set.
     pub set: AccessSet,
-    /// Agreements that have expired, or that grant the same thing twice.
+    /// What is said twice, in one agreement or in two, and agreements that have expired.
     pub warnings: Vec<Problem>,
 }
 
@@ -115,9 +115,10 @@ impl AccessSet {
         if !problems.is_empty() {
             return Err(LoadError { problems });
         }
+        let mut warnings = Vec::new();
         let grants = sources.grants.iter();
         let agreements: Vec<Agreement> =
-            grants.filter_map(|file| grant::read(file, schema, &catalogue, &mut problems)).collect();
+            grants.filter_map(|file| grant::read(file, schema, &catalogue, &mut problems, &mut warnings)).collect();
         check_numbers(&agreements, &mut problems);
         let systems = Systems::of(&catalogue, &agreements);
         let world = World { schema, catalogue: &catalogue, agreements: &agreements, systems: &systems.all };
@@ -125,7 +126,7 @@ impl AccessSet {
         let Some(guard) = guard.filter(|_| problems.is_empty()) else { return Err(LoadError { problems }) };
         let record_types = schema.record_types().enumerate();
         let record_types = record_types.map(|(index, record_type)| (record_type.name.clone(), index)).collect();
-        let warnings = warnings(&agreements, &catalogue, now);
+        warn(&agreements, &catalogue, now, &mut warnings);
         let cache = Decisions::new();
         let set = Self { catalogue, agreements, systems, record_types, guard, cache, digest: sources.digest() };
         Ok(Loaded { set, warnings })
@@ -166,34 +167,31 @@ impl AccessSet {
 fn check_numbers(agreements: &[Agreement], problems: &mut Vec<Problem>) {
     let mut files: BTreeMap<&str, &str> = BTreeMap::new();
     for agreement in agreements {
-        if let Some(earlier) = files.insert(&agreement.number, &agreement.file) {
-            let message = format!("agreement \"{}\" is also in {earlier}", agreement.number);
-            problems.push(Problem { file: agreement.file.clone(), line: None, column: None, message });
+        if let Some(earlier) = files.insert(&agreement.number, &agreement.place.file) {
+            problems.push(agreement.place.problem(format!("agreement \"{}\" is also in {earlier}", agreement.number)));
         }
     }
 }
 
-fn warnings(agreements: &[Agreement], catalogue: &Catalogue, now: DateTime<Utc>) -> Vec<Problem> {
-    let mut warnings = Vec::new();
-    let mut warn = |agreement: &Agreement, message: String| {
-        warnings.push(Problem { file: agreement.file.clone(), line: None, column: None, message });
-    };
+fn warn(agreements: &[Agreement], catalogue: &Catalogue, now: DateTime<Utc>, warnings: &mut Vec<Problem>) {
     for (index, agreement) in agreements.iter().enumerate() {
         if agreement.valid_until <= now.timestamp() {
-            warn(agreement, format!("agreement \"{}\" has expired", agreement.number));
+            let message = format!("agreement \"{}\" has expired", agreement.number);
+            warnings.push(agreement.last_day_place.problem(message));
         }
         for earlier in &agreements[..index] {
-            if let Some(what) = overlap(earlier, agreement, catalogue) {
+            if let Some((place, what)) = overlap(earlier, agreement, catalogue) {
                 let (number, other) = (&agreement.number, &earlier.number);
-                warn(agreement, format!("agreement \"{number}\" grants again what \"{other}\" grants: {what}"));
+                let message = format!("agreement \"{number}\" grants again what \"{other}\" grants: {what}");
+                warnings.push(agreement.record_places[place].problem(message));
             }
         }
     }
-    warnings
 }
 
-/// What two agreements both grant to the same system at the same time, if anything.
-fn overlap(left: &Agreement, right: &Agreement, catalogue: &Catalogue) -> Option<String> {
+/// What two agreements both grant to the same system at the same time, if anything, and which of the right one's records
+/// that is.
+fn overlap(left: &Agreement, right: &Agreement, catalogue: &Catalogue) -> Option<(usize, String)> {
     let together = left.valid_from < right.valid_until && right.valid_from < left.valid_until;
     let same_agency = left.consumer.is_in(&right.consumer) || right.consumer.is_in(&left.consumer);
     if !together || !same_agency || !left.actions.iter().any(|action| right.actions.contains(action)) {
@@ -203,9 +201,10 @@ fn overlap(left: &Agreement, right: &Agreement, catalogue: &Catalogue) -> Option
     let system = right.systems.iter().find(|name| names.contains(name))?;
     let purpose = right.purposes.iter().find(|purpose| left.purposes.contains(purpose))?;
     left.records.iter().find_map(|(record_type, fields)| {
-        let (_, others) = right.records.iter().find(|(other, _)| other.name == record_type.name)?;
+        let place = right.records.iter().position(|(other, _)| other.name == record_type.name)?;
+        let (_, others) = &right.records[place];
         let both = fields.intersection(others).len();
         let purpose = &catalogue.purposes[*purpose].code;
-        (both > 0).then(|| format!("{both} fields of {} to {system} for {purpose}", record_type.name))
+        (both > 0).then(|| (place, format!("{both} fields of {} to {system} for {purpose}", record_type.name)))
     })
 }

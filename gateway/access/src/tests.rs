@@ -17,6 +17,7 @@ mod matrix;
 mod oracle;
 mod release;
 mod speed;
+mod table;
 mod time;
 
 static SCHEMA: LazyLock<Arc<Schema>> = LazyLock::new(|| Arc::new(Schema::builtin().unwrap()));

@@ -1,5 +1,6 @@
 //! The command line.
 
+mod access;
 mod audit;
 mod config;
 mod demo;
@@ -32,6 +33,9 @@ enum Command {
     /// Search, follow, prove and verify the audit log.
     #[command(subcommand)]
     Audit(audit::Audit),
+    /// Read the files that decide: lint them, explain a decision, list who sees what, compare two versions.
+    #[command(subcommand)]
+    Access(access::Access),
     /// Check a configuration.
     #[command(subcommand)]
     Config(config::Config),
@@ -69,6 +73,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Query(command) => command.run().await,
         Command::Verify(command) => command.run().await,
         Command::Audit(command) => command.run().await,
+        Command::Access(command) => command.run(),
         Command::Config(command) => command.run(),
         Command::Dev(command) => command.run().await,
         Command::Demo(command) => command.run().await,

@@ -52,13 +52,7 @@ impl Parts {
     /// Loads every file the configuration names. A wrong mapping stops that source only; everything else is an error.
     pub(crate) fn load(config: &Config) -> anyhow::Result<Self> {
         let schema = Arc::new(Schema::builtin().context("record types")?);
-        let files = AccessFiles {
-            grants: config.path(&config.access.grants),
-            policies: config.path(&config.access.policies),
-            purposes: config.path(&config.access.purposes),
-            agencies: config.path(&config.access.agencies),
-        };
-        let loaded = AccessSet::load(Arc::clone(&schema), &files)?;
+        let loaded = AccessSet::load(Arc::clone(&schema), &access_files(config))?;
         let mut adapters = Vec::new();
         let mut source_problems = Vec::new();
         for source in &config.sources {
@@ -79,6 +73,16 @@ impl Parts {
             hasher: SubjectHasher::load(&config.path(&config.audit.subject_key))?,
             schema,
         })
+    }
+}
+
+/// Where the configuration says the files of access are.
+pub(crate) fn access_files(config: &Config) -> AccessFiles {
+    AccessFiles {
+        grants: config.path(&config.access.grants),
+        policies: config.path(&config.access.policies),
+        purposes: config.path(&config.access.purposes),
+        agencies: config.path(&config.access.agencies),
     }
 }
 

@@ -59,7 +59,7 @@ pub(super) fn of(verdict: Verdict, missing: impl FnOnce() -> Outcome) -> Outcome
     }
 }
 
-pub(super) fn no_agreement() -> Outcome {
+pub(crate) fn no_agreement() -> Outcome {
     Outcome::Withheld { rank: 0, reason: NO_AGREEMENT.clone() }
 }
 

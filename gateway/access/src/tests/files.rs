@@ -62,6 +62,7 @@ fn what_an_agreement_lacks_or_says_wrongly_is_refused() {
         (with("2026-12-31", "2026-12-31T10:00:00Z"), "not a date"),
         (with("2026-12-31", "\"2026-12-31\""), "invalid type"),
         (with("[\"desk\"]", "[]"), "names no system"),
+        (with("[\"desk\"]", "[\"Desk\"]"), "is no name of a system"),
         (with("\"immediate\"", "\"sometimes\""), "unknown variant `sometimes`"),
         (with("groups = ", "groups = [] #"), "names neither fields nor groups"),
         (with("[parties]", "[parties"), ""),
@@ -72,7 +73,7 @@ fn what_an_agreement_lacks_or_says_wrongly_is_refused() {
     }
     let twice = SourceFile { name: "again.toml".to_owned(), ..good.clone() };
     let error = load(&sources_with(vec![good, twice])).err().unwrap();
-    assert_eq!(first_message(&error).to_string(), "again.toml: agreement \"1\" is also in 1.toml");
+    assert_eq!(first_message(&error).to_string(), "again.toml:1:13: agreement \"1\" is also in 1.toml");
 }
 
 #[test]
@@ -124,16 +125,19 @@ fn wrong_catalogues_are_refused() {
 fn overlapping_and_expired_agreements_are_warned_of() {
     let mixed = mixed_record_type();
     let expired = "valid_from = 2020-01-01\nvalid_until = 2020-12-31";
+    let line = |file: &SourceFile, needle: &str| Some(line_of(&file.text, needle));
     let grants = vec![
         grant("1", "H21.65", &[&mixed], ""),
         grant("2", "H21", &[&mixed], ""),
         grant("3", "H21.65", &[&mixed], expired),
     ];
+    let lines = [line(&grants[1], &mixed.name), line(&grants[2], "valid_until")];
     let warnings = load(&sources_with(grants)).unwrap().warnings;
     let messages: Vec<&str> = warnings.iter().map(|warning| warning.message.as_str()).collect();
     assert_eq!(messages.len(), 2, "{messages:?}");
     assert!(messages[0].contains("\"2\" grants again what \"1\" grants"));
     assert!(messages[1].contains("\"3\" has expired"));
+    assert_eq!([warnings[0].line, warnings[1].line], lines);
 }
 
 #[test]
@@ -160,4 +164,22 @@ fn a_folder_that_is_not_there_is_named() {
     let error = AccessSources::read(&AccessFiles::under(folder.path())).err().unwrap();
     assert_eq!(error.problems.len(), 4);
     assert!(error.to_string().contains("purposes.toml: cannot be read"));
+}
+
+#[test]
+fn what_an_agreement_says_twice_is_warned_of() {
+    let mixed = mixed_record_type();
+    let good = grant("1", "H21.65", &[&mixed], "");
+    let with = |from: &str, to: &str| SourceFile { text: good.text.replacen(from, to, 1), ..good.clone() };
+    let field = mixed.fields[0].path.as_str();
+    for (file, needle, message) in [
+        (with("[\"desk\"]", "[\"desk\", \"desk\"]"), "desk", "system \"desk\" stands here twice"),
+        (with("\"check_enterprise\",", "\"identify_applicant\","), "purposes", "stands here twice"),
+        (with("groups = ", &format!("fields = [{field:?}]\ngroups = ")), "groups", "which is named as well"),
+    ] {
+        let warnings = load(&sources_with(vec![file.clone()])).unwrap().warnings;
+        assert_eq!(warnings.len(), 1, "{warnings:?}");
+        assert!(warnings[0].message.contains(message), "{}", warnings[0]);
+        assert_eq!(warnings[0].line, Some(line_of(&file.text, needle)));
+    }
 }

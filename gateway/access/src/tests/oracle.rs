@@ -24,7 +24,7 @@ impl Dice {
     }
 }
 
-struct Oracle {
+pub(super) struct Oracle {
     grants: Vec<Table>,
     /// Kind by agency code.
     agencies: BTreeMap<String, String>,
@@ -42,7 +42,7 @@ fn is_under(path: &str, above: &str) -> bool {
 }
 
 impl Oracle {
-    fn read(sources: &AccessSources) -> Self {
+    pub(super) fn read(sources: &AccessSources) -> Self {
         let parse = |file: &SourceFile| file.text.parse::<Table>().unwrap();
         let rows = |file: &SourceFile, name: &str| parse(file)[name].as_array().unwrap().clone();
         let text = |row: &toml::Value, key: &str| row[key].as_str().unwrap().to_owned();
@@ -60,6 +60,23 @@ impl Oracle {
         }
     }
 
+    /// Every listed agency with every name of a system that some grant of it or of one above it has.
+    pub(super) fn systems(&self) -> BTreeSet<(String, String)> {
+        let mut systems = BTreeSet::new();
+        for code in self.agencies.keys() {
+            for grant in
+                self.grants.iter().filter(|grant| is_under(code, grant["parties"]["consumer"].as_str().unwrap()))
+            {
+                systems.extend(words(grant.get("systems")).into_iter().map(|name| (code.clone(), name.to_owned())));
+            }
+        }
+        systems
+    }
+
+    pub(super) fn purpose_codes(&self) -> impl Iterator<Item = String> + '_ {
+        self.purposes.keys().cloned()
+    }
+
     /// Grants whose parties and systems fit the caller, and the kind of its agency.
     fn of_caller(&self, caller: &Caller) -> (Vec<&Table>, &str) {
         let code = caller.agency.as_str();
@@ -73,7 +90,7 @@ impl Oracle {
     }
 
     /// Numbers of the agreements that release the field; empty when it is withheld.
-    fn releasing(&self, ask: &Ask, record_type: &RecordType, field: usize) -> BTreeSet<String> {
+    pub(super) fn releasing(&self, ask: &Ask, record_type: &RecordType, field: usize) -> BTreeSet<String> {
         let field = &record_type.fields[field];
         let (grants, kind) = self.of_caller(&ask.caller);
         let assurance = ask.officer.as_ref().map(|officer| officer.assurance);
