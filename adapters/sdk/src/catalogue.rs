@@ -10,8 +10,10 @@ use crate::{
 };
 
 mod fit;
+mod key;
 
 pub(crate) use fit::{fit, unindexed};
+pub(crate) use key::key;
 
 /// What a column can hold, as far as binding and conversion care.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,7 +83,8 @@ impl Catalogue {
     }
 }
 
-fn table_names(record: &RecordPlan) -> impl Iterator<Item = &str> {
+/// The tables a record's mapping reads.
+pub(crate) fn table_names(record: &RecordPlan) -> impl Iterator<Item = &str> {
     let lookups = record.lookup.iter().filter_map(|lookup| lookup.through.as_ref());
     let children = record.children.iter().map(|child| &child.from);
     let exists = record.fields.iter().filter_map(|field| field.exists());

@@ -62,6 +62,29 @@ impl Cell {
         }
     }
 
+    /// The cell as people read it; nothing for NULL.
+    pub(crate) fn shown(&self) -> Option<String> {
+        Some(match self {
+            Self::Null => return None,
+            Self::Text(text) | Self::Date(text) => text.clone(),
+            Self::Bytes(bytes) => format!("0x{}", hex::encode(bytes)),
+            Self::Int(number) => number.to_string(),
+            Self::Decimal(number) => number.to_string(),
+            Self::Bool(flag) => flag.to_string(),
+            Self::DateTime(time) => time.to_string(),
+            Self::Instant(time) => time.to_rfc3339(),
+        })
+    }
+
+    /// The cell as a text that places it in the order of its column.
+    pub(crate) fn position(&self) -> Option<String> {
+        match self {
+            Self::Bytes(bytes) => String::from_utf8(bytes.clone()).ok(),
+            Self::DateTime(time) => Some(time.format("%Y-%m-%d %H:%M:%S%.6f").to_string()),
+            other => other.shown(),
+        }
+    }
+
     /// The cell as a point in time; times without zone are in the register's.
     pub(crate) fn instant(&self, time_zone: FixedOffset) -> Option<DateTime<Utc>> {
         let local = match self {

@@ -41,6 +41,12 @@ pub enum SourceError {
         /// The kind of number.
         kind: &'static str,
     },
+    /// A table's rows cannot be walked: nothing tells them apart.
+    #[error("table {table} has no primary key and no unique index without NULLs to read it by")]
+    NoKey {
+        /// Table.
+        table: String,
+    },
     /// The database answered with an error that is none of the above.
     #[error("the database failed with code {code}")]
     Database {
@@ -66,6 +72,7 @@ impl SourceError {
             Self::TooManyRecords { .. } => "SOURCE_TOO_MANY_RECORDS",
             Self::UnknownRecordType { .. } => "SOURCE_UNKNOWN_RECORD_TYPE",
             Self::UnsupportedKey { .. } => "SOURCE_UNSUPPORTED_KEY",
+            Self::NoKey { .. } => "SOURCE_NO_KEY",
             Self::Database { .. } => "SOURCE_DATABASE_ERROR",
             Self::Address(_) => "SOURCE_ADDRESS",
             Self::Internal(_) => "ADAPTER_INTERNAL",

@@ -48,6 +48,8 @@ pub(crate) struct FieldPlan {
     /// From the message a row becomes down to the leaf.
     pub(crate) path: Vec<FieldDescriptor>,
     pub(crate) input: InputPlan,
+    /// The converter's name in the mapping, or the function's.
+    pub(crate) convert: String,
     pub(crate) converter: Converter,
     pub(crate) accepts: Accepts,
     pub(crate) required: bool,

@@ -118,7 +118,19 @@ impl Query {
         rows_max: usize,
     ) -> Option<Self> {
         let lookup = record.lookup.iter().find(|lookup| lookup.kind == kind)?;
-        let mut columns = Columns::default();
+        let statement =
+            |selected: &[Selected]| Builder::new(catalogue).record(record, lookup, selected, rows_max);
+        Some(Self::reading(record, wanted, &[], statement))
+    }
+
+    /// Plans what to read for these fields, in the columns that `statement` selects; some columns come first.
+    fn reading(
+        record: &RecordPlan,
+        wanted: &FieldSet,
+        first: &[String],
+        statement: impl FnOnce(&[Selected]) -> Statement,
+    ) -> Self {
+        let mut columns = Columns(first.iter().map(|name| Selected::Column(name.clone())).collect());
         let checks: Vec<usize> = (0..record.checks.len())
             .filter(|&check| doubts(&record.checks[check]).any(|field| wanted.contains(record.fields[field].leaf)))
             .collect();
@@ -137,9 +149,29 @@ impl Query {
         let children = record.children.iter().enumerate();
         let children = children.filter_map(|(at, plan)| child_read(at, plan, wanted, &mut columns)).collect();
         let as_of = record.as_of.as_ref().map(|column| columns.column(&column.value));
-        let statement = Builder::new(catalogue).record(record, lookup, &columns.0, rows_max);
-        Some(Self { statement, as_of, fields, joined, children, checks })
+        let statement = statement(&columns.0);
+        Self { statement, as_of, fields, joined, children, checks }
     }
+}
+
+/// A page of all records in the order of a key, after a position in it or from the beginning. The key's columns come
+/// first in each row; the position is given to the statement as their texts.
+pub(crate) fn page(
+    record: &RecordPlan,
+    catalogue: &Catalogue,
+    key: &[String],
+    after: bool,
+    rows: usize,
+) -> (Query, Statement) {
+    let builder = |selected: &[Selected]| Builder::new(catalogue).page(record, selected, key, after, rows);
+    let query = Query::reading(record, &record.mapped, key, builder);
+    let statement = query.statement.clone();
+    (query, statement)
+}
+
+/// How many records there are.
+pub(crate) fn count(catalogue: &Catalogue, record: &RecordPlan) -> Statement {
+    Builder::new(catalogue).count(record)
 }
 
 /// The fields a check may doubt.

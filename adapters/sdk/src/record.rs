@@ -36,8 +36,20 @@ pub(crate) fn record(
     children: &[Vec<&Row>],
     time_zone: FixedOffset,
 ) -> FetchedRecord {
-    let mut maker =
-        Maker { plan, time_zone, message: DynamicMessage::new(plan.record_type.descriptor.clone()), marks: Vec::new() };
+    observed(plan, query, row, children, time_zone, &mut |_, _| {})
+}
+
+/// The same, telling `seen` of every value there could be: its leaf field, and whether there is one to release.
+pub(crate) fn observed(
+    plan: &RecordPlan,
+    query: &Query,
+    row: &Row,
+    children: &[Vec<&Row>],
+    time_zone: FixedOffset,
+    seen: &mut dyn FnMut(usize, bool),
+) -> FetchedRecord {
+    let message = DynamicMessage::new(plan.record_type.descriptor.clone());
+    let mut maker = Maker { plan, time_zone, message, marks: Vec::new(), seen };
     let checked = maker.fields(query, row);
     maker.checks(query, &checked);
     for read in &query.joined {
@@ -55,6 +67,7 @@ struct Maker<'a> {
     time_zone: FixedOffset,
     message: DynamicMessage,
     marks: Vec<FieldMark>,
+    seen: &'a mut dyn FnMut(usize, bool),
 }
 
 impl Maker<'_> {
@@ -87,6 +100,7 @@ impl Maker<'_> {
         path: String,
         outcome: Result<Converted<Option<Value>>, Fault>,
     ) -> Option<Value> {
+        (self.seen)(field.leaf, matches!(outcome, Ok(Converted { value: Some(_), .. })));
         match outcome {
             Ok(Converted { value: Some(value), notes }) => {
                 for note in notes.iter() {
@@ -105,6 +119,12 @@ impl Maker<'_> {
                 None
             }
         }
+    }
+
+    /// Marks a field that gets no value at all.
+    fn withhold(&mut self, field: usize, path: &str, grade: Grade, reason: &'static str) {
+        (self.seen)(field, false);
+        self.mark(field, path, grade, reason);
     }
 
     fn mark(&mut self, field: usize, path: &str, grade: Grade, reason: &'static str) {
@@ -150,12 +170,14 @@ impl Maker<'_> {
             let inner = leaf_name(&field.path);
             let whole = format!("{}.{inner}", plan.name);
             match text {
-                Err(fault) => self.mark(field.leaf, &whole, Grade::Invalid, fault),
+                Err(fault) => self.withhold(field.leaf, &whole, Grade::Invalid, fault),
                 // Parts that cannot be told apart are given to nobody.
                 Ok(_) if !parts.is_empty() && parts.len() != count => {
-                    self.mark(field.leaf, &whole, Grade::Invalid, MISALIGNED);
+                    self.withhold(field.leaf, &whole, Grade::Invalid, MISALIGNED);
                 }
-                Ok(_) if count == 0 && field.required => self.mark(field.leaf, &whole, Grade::Missing, EMPTY_AT_SOURCE),
+                Ok(_) if count == 0 && field.required => {
+                    self.withhold(field.leaf, &whole, Grade::Missing, EMPTY_AT_SOURCE);
+                }
                 Ok((_, notes)) => {
                     for (at, message) in elements.iter_mut().enumerate() {
                         let text = parts.get(at).copied().unwrap_or_default();
@@ -287,7 +309,7 @@ fn one_input<'t>(role: &'t str, text: &'t str) -> Inputs<'t> {
     Inputs(vec![InputText { role, text: text.into(), native_date: false }])
 }
 
-fn leaf_name(path: &[FieldDescriptor]) -> String {
+pub(crate) fn leaf_name(path: &[FieldDescriptor]) -> String {
     path.iter().map(FieldDescriptor::name).collect::<Vec<_>>().join(".")
 }
 

@@ -7,7 +7,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use proto::{FieldSet, Schema, options::v1::IdentifierKind};
 use tokio::time::{Instant, timeout, timeout_at};
 use tracing::{Instrument, info_span, warn};
@@ -21,6 +21,12 @@ use crate::{
     query::{ChildRead, Query, Statement},
     record,
 };
+
+mod inspect;
+mod survey;
+
+pub use inspect::{Inspected, InspectedColumn, InspectedField};
+pub use survey::{Fit, SurveyOptions};
 
 /// How long a readiness check waits.
 const READY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -171,7 +177,7 @@ impl SqlSource {
         live.problem(record).map_or(Ok(live), Err)
     }
 
-    async fn answer(&self, index: usize, request: &FetchRequest) -> Result<Fetched, SourceError> {
+    async fn answer(&self, index: usize, request: &FetchRequest) -> Result<Found, SourceError> {
         let live = self.fitting(index).await?;
         match self.read(index, request, &live).await {
             Err(ReadError::Failed(Failure::Schema { code })) => {
@@ -189,30 +195,40 @@ impl SqlSource {
         }
     }
 
-    async fn read(&self, index: usize, request: &FetchRequest, live: &Live) -> Result<Fetched, ReadError> {
+    async fn read(&self, index: usize, request: &FetchRequest, live: &Live) -> Result<Found, ReadError> {
         let plan = &self.plan.records[index];
         let query = live.query(index, plan, request, self.options.rows_max)?;
         let key = [request.key.value.clone()];
         let rows = self.rows(&query.statement, &key, &plan.from.name.value, self.options.rows_max).await?;
+        self.found(plan, query, rows, live, self.options.child_rows_max).await
+    }
+
+    /// The rows of a record's table with those of its children.
+    async fn found(&self, plan: &RecordPlan, query: Arc<Query>, rows: Vec<Row>, live: &Live, child_rows_max: usize) -> Result<Found, ReadError> {
         let retrieved_at = Utc::now();
-        let children = query.children.iter().map(|read| self.children(plan, read, &rows, live));
+        let children = query.children.iter().map(|read| self.children(plan, read, &rows, live, child_rows_max));
         let children = futures::future::try_join_all(children).await?;
-        let records = rows
-            .iter()
-            .map(|row| {
-                let own: Vec<Vec<&Row>> = query
-                    .children
-                    .iter()
-                    .zip(&children)
-                    .map(|(read, found)| {
-                        let key = keys(row, &read.parent_keys);
-                        key.and_then(|key| found.get(&key)).map(|rows| rows.iter().collect()).unwrap_or_default()
-                    })
-                    .collect();
-                record::record(plan, &query, row, &own, self.plan.time_zone)
-            })
-            .collect();
-        Ok(Fetched { records, retrieved_at })
+        Ok(Found { query, rows, children, retrieved_at })
+    }
+
+    /// The position of a record type in the plan.
+    fn index(&self, record_type: &str) -> Result<usize, SourceError> {
+        let index = self.plan.records.iter().position(|record| record.record_type.name == record_type);
+        index.ok_or_else(|| SourceError::UnknownRecordType { record_type: record_type.to_owned() })
+    }
+
+    /// What a request finds, within its deadline.
+    async fn within_deadline(&self, request: &FetchRequest) -> Result<(&RecordPlan, Found), SourceError> {
+        let index = self.index(&request.record_type.name)?;
+        let plan = &self.plan.records[index];
+        let span = info_span!(
+            "fetch",
+            db.system.name = self.description.engine.name(),
+            db.collection.name = plan.from.name.value,
+            lienthong.source = self.description.id,
+        );
+        let found = timeout_at(request.deadline, self.answer(index, request)).instrument(span).await;
+        Ok((plan, found.unwrap_or(Err(SourceError::Timeout))?))
     }
 
     /// The rows of one child table for all parents, by the parents' keys.
@@ -222,6 +238,7 @@ impl SqlSource {
         read: &ChildRead,
         parents: &[Row],
         live: &Live,
+        rows_max: usize,
     ) -> Result<BTreeMap<Vec<String>, Vec<Row>>, ReadError> {
         let mut wanted: Vec<Vec<String>> = parents.iter().filter_map(|row| keys(row, &read.parent_keys)).collect();
         wanted.sort();
@@ -231,7 +248,6 @@ impl SqlSource {
             return Ok(found);
         }
         let from = &plan.children[read.child].from;
-        let rows_max = self.options.child_rows_max;
         let statement = read.statement(from, wanted.len(), &live.catalogue, rows_max);
         for row in self.rows(&statement, &wanted.concat(), &from.table.name.value, rows_max).await? {
             if let Some(key) = keys(&row, &read.own_keys) {
@@ -253,6 +269,27 @@ impl SqlSource {
             return Err(ReadError::Refused(SourceError::TooManyRecords { table: table.to_owned(), limit }));
         }
         Ok(rows)
+    }
+}
+
+/// What a question found: rows of the record's table and, per child table, rows by the parent's key.
+struct Found {
+    query: Arc<Query>,
+    rows: Vec<Row>,
+    children: Vec<BTreeMap<Vec<String>, Vec<Row>>>,
+    retrieved_at: DateTime<Utc>,
+}
+
+impl Found {
+    /// The children of one row, in the order of the query's children.
+    fn children_of(&self, row: &Row) -> Vec<Vec<&Row>> {
+        let reads = self.query.children.iter().zip(&self.children);
+        reads
+            .map(|(read, found)| {
+                let key = keys(row, &read.parent_keys);
+                key.and_then(|key| found.get(&key)).map(|rows| rows.iter().collect()).unwrap_or_default()
+            })
+            .collect()
     }
 }
 
@@ -320,19 +357,10 @@ impl Adapter for SqlSource {
     }
 
     async fn fetch(&self, request: &FetchRequest) -> Result<Fetched, SourceError> {
-        let name = &request.record_type.name;
-        let index = self.plan.records.iter().position(|record| record.record_type.name == *name);
-        let index = index.ok_or_else(|| SourceError::UnknownRecordType { record_type: name.clone() })?;
-        let span = info_span!(
-            "fetch",
-            db.system.name = self.description.engine.name(),
-            db.collection.name = self.plan.records[index].from.name.value,
-            lienthong.source = self.description.id,
-        );
-        timeout_at(request.deadline, self.answer(index, request))
-            .instrument(span)
-            .await
-            .unwrap_or(Err(SourceError::Timeout))
+        let (plan, found) = self.within_deadline(request).await?;
+        let record =
+            |row: &Row| record::record(plan, &found.query, row, &found.children_of(row), self.plan.time_zone);
+        Ok(Fetched { records: found.rows.iter().map(record).collect(), retrieved_at: found.retrieved_at })
     }
 
     async fn ready(&self) -> Result<(), SourceError> {

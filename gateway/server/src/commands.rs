@@ -1,6 +1,7 @@
 //! The command line.
 
 mod access;
+mod adapter;
 mod audit;
 mod config;
 mod demo;
@@ -36,6 +37,9 @@ enum Command {
     /// Read the files that decide: lint them, explain a decision, list who sees what, compare two versions.
     #[command(subcommand)]
     Access(access::Access),
+    /// Try a mapping on one record, and check it and the data of a whole database before going live.
+    #[command(subcommand)]
+    Adapter(adapter::Adapter),
     /// Check a configuration.
     #[command(subcommand)]
     Config(config::Config),
@@ -74,6 +78,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Verify(command) => command.run().await,
         Command::Audit(command) => command.run().await,
         Command::Access(command) => command.run(),
+        Command::Adapter(command) => command.run().await,
         Command::Config(command) => command.run(),
         Command::Dev(command) => command.run().await,
         Command::Demo(command) => command.run().await,

@@ -1,9 +1,9 @@
 //! Puts the hub together from its configuration and runs it.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use access::{AccessFiles, AccessSet};
-use adapter_sdk::{Adapter, Mapping, PoolOptions, SqlSource};
+use adapter_sdk::{Adapter, Functions, Mapping, PoolOptions, SqlSource};
 use anyhow::{Context, anyhow};
 use audit::{AuditLog, SigningKey, SubjectHasher};
 use proto::{
@@ -87,27 +87,34 @@ pub(crate) fn access_files(config: &Config) -> AccessFiles {
 }
 
 fn open_source(config: &Config, schema: &Arc<Schema>, source: &SourceConfig) -> anyhow::Result<Arc<dyn Adapter>> {
-    let register = registers::all().into_iter().find(|register| register.id == source.id);
-    let (text, name) = match (&source.mapping, &register) {
-        (Some(path), _) => {
-            let path = config.path(path);
-            let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-            (text, path.display().to_string())
-        }
-        (None, Some(register)) => (register.mapping.to_owned(), format!("{}/mapping.toml", register.id)),
-        (None, None) => {
-            let known: Vec<_> = registers::all().iter().map(|register| register.id).collect();
-            return Err(anyhow!(
-                "no mapping is built in for it; name one with `mapping`, or use one of {}",
-                known.join(", ")
-            ));
-        }
+    let path = source.mapping.as_ref().map(|path| config.path(path));
+    let (mapping, functions) = match path {
+        Some(path) => mapping_file(&path)?,
+        None => builtin_mapping(&source.id)?,
     };
-    let functions = register.map(|register| (register.functions)()).unwrap_or_default();
-    let mapping = Mapping::parse(&text, &name)?;
     anyhow::ensure!(mapping.source == source.id, "its mapping is for source {}", mapping.source);
     let options = PoolOptions { connections_max: source.connections_max, ..PoolOptions::default() };
     Ok(Arc::new(SqlSource::open(schema, &mapping, &functions, &config.database_url(source)?, options)?))
+}
+
+/// Reads a mapping file; the functions it may name are those of the register with its source's id.
+pub(crate) fn mapping_file(path: &Path) -> anyhow::Result<(Mapping, Functions)> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let mapping = Mapping::parse(&text, &path.display().to_string())?;
+    let register = registers::all().into_iter().find(|register| register.id == mapping.source);
+    Ok((mapping, register.map_or_else(Functions::new, |register| (register.functions)())))
+}
+
+/// The mapping built in for a source.
+pub(crate) fn builtin_mapping(id: &str) -> anyhow::Result<(Mapping, Functions)> {
+    let Some(register) = registers::all().into_iter().find(|register| register.id == id) else {
+        let known: Vec<_> = registers::all().iter().map(|register| register.id).collect();
+        return Err(anyhow!(
+            "no mapping is built in for \"{id}\"; name a mapping file, or use one of {}",
+            known.join(", ")
+        ));
+    };
+    Ok((Mapping::parse(register.mapping, &format!("{id}/mapping.toml"))?, (register.functions)()))
 }
 
 /// Opens the log, listens and serves. Sources that are down do not hold it up.

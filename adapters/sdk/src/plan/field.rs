@@ -40,7 +40,8 @@ pub(super) fn field(
     }
     let converter = converter(scope, mapped, &bound, &place, problems)?;
     let input = input(scope, mapped, &bound, &place, problems)?;
-    Some(FieldPlan { leaf, path, input, converter, accepts: bound.accepts, required: mapped.required })
+    let convert = bound.name.to_owned();
+    Some(FieldPlan { leaf, path, input, convert, converter, accepts: bound.accepts, required: mapped.required })
 }
 
 /// The converters for a kind of field.

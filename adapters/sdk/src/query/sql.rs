@@ -138,6 +138,64 @@ impl<'a> Builder<'a> {
         self.finish(&from.table, "c", rows_max)
     }
 
+    /// Rows in the order of a key, after the position whose texts are the values or from the beginning.
+    pub(super) fn page(
+        mut self,
+        record: &RecordPlan,
+        selected: &[Selected],
+        key: &[String],
+        after: bool,
+        rows: usize,
+    ) -> Statement {
+        let from = &record.from;
+        self.select(from, "r", selected, Some(record));
+        self.push(" WHERE ");
+        if after { self.after(from, key) } else { self.push("1 = 1") }
+        self.filters(from, "r");
+        for (at, column) in key.iter().enumerate() {
+            self.push(if at == 0 { " ORDER BY " } else { ", " });
+            let kind = self.kind(from, column);
+            self.comparable("r", column, &kind);
+        }
+        let _ = write!(self.sql, " LIMIT {rows}");
+        Statement { sql: Arc::from(self.sql), slots: self.slots }
+    }
+
+    /// How many rows there are.
+    pub(super) fn count(mut self, record: &RecordPlan) -> Statement {
+        self.push("SELECT COUNT(*)");
+        self.from(&record.from, "r");
+        self.push(" WHERE 1 = 1");
+        self.filters(&record.from, "r");
+        Statement { sql: Arc::from(self.sql), slots: self.slots }
+    }
+
+    /// Beyond a position in the order of several columns. Written out, since not every engine finds an index for a
+    /// comparison of row values; the first term is what it finds one for.
+    fn after(&mut self, from: &Table, key: &[String]) {
+        if key.len() > 1 {
+            self.compare(from, key, 0, ">=");
+            self.push(" AND ");
+        }
+        for at in 0..key.len() {
+            self.push("(");
+            self.compare(from, key, at, ">");
+            if at + 1 < key.len() {
+                self.push(" OR (");
+                self.compare(from, key, at, "=");
+                self.push(" AND ");
+            }
+        }
+        self.push(&")".repeat(key.len() * 2 - 1));
+    }
+
+    fn compare(&mut self, from: &Table, key: &[String], at: usize, operator: &str) {
+        let kind = self.kind(from, &key[at]);
+        self.comparable("r", &key[at], &kind);
+        let _ = write!(self.sql, " {operator} ");
+        self.given(from, &key[at], at);
+    }
+
     fn select(&mut self, from: &Table, alias: &str, selected: &[Selected], record: Option<&RecordPlan>) {
         self.push("SELECT ");
         if selected.is_empty() {

@@ -1,0 +1,100 @@
+//! `lienthong adapter`: what the person who looks after a register needs before it goes live.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use adapter_sdk::{Functions, Mapping, PoolOptions, SecretUrl, SqlSource};
+use anyhow::{Context, anyhow, bail};
+use clap::Subcommand;
+use proto::Schema;
+
+use crate::serve;
+
+mod check;
+mod html;
+mod report;
+mod trial;
+
+#[derive(Subcommand)]
+pub(crate) enum Adapter {
+    /// Show one record beside the row it is made from, field by field, with converter and verdict.
+    Try(trial::Try),
+    /// Compare a mapping with its live database, read all of it, and report how good the data is: đúng, đủ, sạch, sống.
+    Check(check::Check),
+}
+
+impl Adapter {
+    pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
+        match self {
+            Self::Try(command) => command.run().await,
+            Self::Check(command) => command.run().await,
+        }
+    }
+}
+
+/// A mapping and the database it is for.
+#[derive(clap::Args)]
+struct Bound {
+    #[command(flatten)]
+    mapping: MappingChoice,
+    /// Where the database is: sqlite:FILE, file:FILE (its only line is the address) or env:VARIABLE (which holds it).
+    /// Addresses are postgres://…, mysql://… or sqlite://…; they hold credentials, so none is taken here itself.
+    #[arg(long, value_name = "REFERENCE")]
+    database: String,
+}
+
+#[derive(clap::Args)]
+#[group(required = true, multiple = false)]
+struct MappingChoice {
+    /// Mapping file.
+    #[arg(long, value_name = "FILE")]
+    mapping: Option<PathBuf>,
+    /// Source whose built-in mapping is used.
+    #[arg(long, value_name = "ID")]
+    source: Option<String>,
+}
+
+impl Bound {
+    /// Opens the database on so many connections. Nothing is connected yet.
+    fn open(&self, schema: &Schema, connections_max: u32) -> anyhow::Result<SqlSource> {
+        let (mapping, functions) = self.mapping.load()?;
+        let options = PoolOptions { connections_max, ..PoolOptions::default() };
+        Ok(SqlSource::open(schema, &mapping, &functions, &address(&self.database)?, options)?)
+    }
+}
+
+impl MappingChoice {
+    fn load(&self) -> anyhow::Result<(Mapping, Functions)> {
+        match (&self.mapping, &self.source) {
+            (Some(path), _) => serve::mapping_file(path),
+            (None, Some(id)) => serve::builtin_mapping(id),
+            (None, None) => Err(anyhow!("name a mapping or a source")),
+        }
+    }
+}
+
+/// Reads the address a reference leads to.
+fn address(reference: &str) -> anyhow::Result<SecretUrl> {
+    let url = match reference.split_once(':') {
+        Some(("sqlite", path)) => format!("sqlite://{path}"),
+        Some(("file", path)) => {
+            std::fs::read_to_string(path).with_context(|| format!("cannot read {path}"))?.trim().to_owned()
+        }
+        Some(("env", name)) => std::env::var(name).with_context(|| format!("variable {name} is not set"))?,
+        Some(("postgres" | "postgresql" | "mysql" | "mariadb", _)) => {
+            bail!("--database: write the address into a file or a variable, and give file:FILE or env:VARIABLE")
+        }
+        _ => bail!("--database: write sqlite:FILE, file:FILE or env:VARIABLE"),
+    };
+    Ok(SecretUrl::new(url))
+}
+
+/// The full name of a record type of the source, given in full or by its last part.
+fn record_type(source: &SqlSource, name: &str) -> anyhow::Result<String> {
+    use adapter_sdk::Adapter as _;
+    let types = || source.describe().records.iter().map(|record| record.record_type.name.as_str());
+    let last = |full: &str| full.rsplit('.').next().is_some_and(|last| last.eq_ignore_ascii_case(name));
+    let found = types().find(|full| *full == name).or_else(|| types().find(|full| last(full)));
+    found.map(str::to_owned).ok_or_else(|| {
+        anyhow!("the mapping has no record type \"{name}\"; it has {}", types().collect::<Vec<_>>().join(", "))
+    })
+}

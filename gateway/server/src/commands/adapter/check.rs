@@ -1,0 +1,107 @@
+//! `lienthong adapter check`: mapping against database, and how good the data is.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use adapter_sdk::{Adapter as _, RecordQuality, SourceError, SqlSource, SurveyOptions};
+use anyhow::{Context, bail};
+use indicatif::{ProgressBar, ProgressStyle};
+use proto::Schema;
+
+use super::{Bound, html, record_type, report::Report};
+use crate::show;
+
+/// Compare a mapping with its live database and report how good the data is.
+#[derive(clap::Args)]
+#[command(after_long_help = include_str!("../../../../../deploy/help/adapter-check.txt"))]
+pub(crate) struct Check {
+    #[command(flatten)]
+    bound: Bound,
+    /// Record types to read, in full or their last parts; none: all of the mapping.
+    #[arg(value_name = "RECORD")]
+    records: Vec<String>,
+    /// Columns that together tell the record's rows apart, for a view without a primary key. Give one RECORD with it.
+    #[arg(long, value_name = "COLUMN", value_delimiter = ',')]
+    key: Vec<String>,
+    /// Rows to read of each record's table; absent: all.
+    #[arg(long, value_name = "NUMBER")]
+    rows: Option<u64>,
+    /// Rows read by one statement.
+    #[arg(long, value_name = "NUMBER", default_value_t = 500, value_parser = clap::value_parser!(u16).range(1..=5_000))]
+    page_rows: u16,
+    /// Days within which a row must have changed to be live (sống).
+    #[arg(long, value_name = "DAYS", default_value_t = 365)]
+    live_days: usize,
+    /// Compare the mapping only; read no data.
+    #[arg(long, conflicts_with_all = ["key", "rows", "html", "records"])]
+    no_data: bool,
+    /// Write the report as one HTML page with charts that needs nothing else.
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+    /// Print JSON instead of tables.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Check {
+    pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
+        let source = self.bound.open(&Schema::builtin()?, 1)?;
+        let mut report = Report::new(source.describe(), source.fit().await?, self.live_days);
+        if !self.no_data {
+            let names = self.names(&source)?;
+            let options = SurveyOptions {
+                page_rows: usize::from(self.page_rows),
+                rows_max: self.rows,
+                key: self.key.clone(),
+            };
+            for name in names {
+                match survey(&source, &name, &options).await {
+                    Ok(quality) => report.records.push(quality),
+                    // Said already, as what does not fit.
+                    Err(SourceError::SchemaChanged { .. }) => report.unread.push((name, "does not fit".to_owned())),
+                    Err(error @ SourceError::NoKey { .. }) => {
+                        report.unread.push((name, format!("{error}; name the columns with --key")));
+                    }
+                    Err(error) => return Err(error).with_context(|| format!("reading {name}")),
+                }
+            }
+        }
+        if let Some(path) = &self.html {
+            let page = html::page(&report)?;
+            std::fs::write(path, page).with_context(|| format!("cannot write {}", path.display()))?;
+        }
+        if self.json {
+            show::line(serde_json::to_string_pretty(&report.json())?)?;
+        } else {
+            report.print()?;
+        }
+        Ok(if report.fits() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+
+    /// The record types to read.
+    fn names(&self, source: &SqlSource) -> anyhow::Result<Vec<String>> {
+        if !self.key.is_empty() && self.records.len() != 1 {
+            bail!("--key belongs to one table: give exactly one RECORD with it");
+        }
+        if self.records.is_empty() {
+            return Ok(source.describe().records.iter().map(|record| record.record_type.name.clone()).collect());
+        }
+        self.records.iter().map(|name| record_type(source, name)).collect()
+    }
+}
+
+/// Reads a record's table with a progress bar, which shows on terminals only.
+async fn survey(source: &SqlSource, name: &str, options: &SurveyOptions) -> Result<RecordQuality, SourceError> {
+    let bar = ProgressBar::new(0);
+    if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos}/{len} rows of {msg}, {eta} left") {
+        bar.set_style(style);
+    }
+    bar.set_message(name.rsplit('.').next().unwrap_or(name).to_owned());
+    let outcome = source
+        .survey(name, options, |rows, total| {
+            bar.set_length(total);
+            bar.set_position(rows);
+        })
+        .await;
+    bar.finish_and_clear();
+    outcome
+}
