@@ -1,6 +1,7 @@
 //! Whole-system tests: the shipped program, real databases, real certificates.
 
 mod access_tools;
+mod adapter;
 mod bad_input;
 mod demo;
 mod design;
