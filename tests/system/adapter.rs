@@ -38,7 +38,12 @@ async fn a_check_reads_all_of_every_register_and_counts_the_same_on_every_engine
             fs::write(&secret, &target.url).unwrap();
             let reference = format!("file:{}", secret.display());
             let output = adapter(&["check", "--source", target.sector.as_str(), "--database", &reference, "--json"]);
-            assert!(output.status.success(), "{engine:?} {}: {}", target.sector, String::from_utf8_lossy(&output.stderr));
+            assert!(
+                output.status.success(),
+                "{engine:?} {}: {}",
+                target.sector,
+                String::from_utf8_lossy(&output.stderr)
+            );
             let report = json(&output);
             assert_eq!((&report["fits"], &report["not_read"]), (&true.into(), &serde_json::json!([])));
             assert_eq!(report["unindexed_columns"], serde_json::json!([]), "{engine:?} {}", target.sector);
@@ -53,7 +58,11 @@ async fn a_check_reads_all_of_every_register_and_counts_the_same_on_every_engine
                 counted.push(record.clone());
             }
         }
-        println!("{engine:?}: {} record types, {rows} rows read, {} rows written", counted.len(), summary.rows.values().sum::<u64>());
+        println!(
+            "{engine:?}: {} record types, {rows} rows read, {} rows written",
+            counted.len(),
+            summary.rows.values().sum::<u64>()
+        );
         for record in &mut counted {
             for field in record["fields"].as_array_mut().unwrap() {
                 // Which rows come first differs with the order of keys, so the examples may.
@@ -96,7 +105,8 @@ async fn the_page_stands_alone_and_neither_it_nor_the_tables_hold_a_persons_data
         assert!(!html.contains(outside), "the page needs nothing else: {outside}");
     }
     assert!(html.matches("<svg").count() > 20, "a chart for every field");
-    let columns = ["SoDinhDanh", "SoCMND", "NgaySinh", "ThuongTru_ChiTiet", "ChuHo_HoVaTen", "Me_HoVaTen", "SoSoHoKhau"];
+    let columns =
+        ["SoDinhDanh", "SoCMND", "NgaySinh", "ThuongTru_ChiTiet", "ChuHo_HoVaTen", "Me_HoVaTen", "SoSoHoKhau"];
     let mut personal = Vec::new();
     for column in columns {
         personal.extend(texts(&url, &format!("SELECT DISTINCT {column} FROM cong_dan")).await);

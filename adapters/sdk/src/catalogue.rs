@@ -5,7 +5,8 @@ use std::{collections::BTreeMap, sync::Arc};
 use crate::{
     Engine,
     cell::Cell,
-    database::{Bind, Database, Failure, Row},
+    database::{Ask, Bind, Database, Failure, Row},
+    mapping::Table,
     plan::RecordPlan,
 };
 
@@ -42,28 +43,42 @@ pub(crate) struct Column {
     pub(crate) indexed: bool,
 }
 
-/// The tables a mapping reads, by their name in the mapping. A table without columns is not there.
+/// The tables and SELECTs a mapping reads, by their name in the mapping. A table without columns is not there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Catalogue {
     engine: Engine,
     tables: BTreeMap<String, Vec<Column>>,
+    /// SELECTs the database does not run, by name, with its error code.
+    refused: BTreeMap<String, String>,
 }
 
 impl Catalogue {
     /// Asks the database about the tables of these records.
     pub(crate) async fn load(database: &Database, records: &[RecordPlan]) -> Result<Self, Failure> {
-        let mut tables = BTreeMap::new();
-        for name in records.iter().flat_map(table_names) {
-            if !tables.contains_key(name) {
-                tables.insert(name.to_owned(), columns(database, name).await?);
+        let (mut tables, mut refused) = (BTreeMap::new(), BTreeMap::new());
+        for table in records.iter().flat_map(self::tables) {
+            let name = &table.name.value;
+            if tables.contains_key(name) {
+                continue;
             }
+            let found = match &table.select {
+                None => columns(database, name).await?,
+                Some(select) => match described(database, select).await {
+                    Err(Failure::Schema { code } | Failure::Other { code }) => {
+                        refused.insert(name.clone(), code);
+                        Vec::new()
+                    }
+                    outcome => outcome?,
+                },
+            };
+            tables.insert(name.clone(), found);
         }
-        Ok(Self { engine: database.engine(), tables })
+        Ok(Self { engine: database.engine(), tables, refused })
     }
 
     #[cfg(test)]
     pub(crate) fn of(engine: Engine, tables: BTreeMap<String, Vec<Column>>) -> Self {
-        Self { engine, tables }
+        Self { engine, tables, refused: BTreeMap::new() }
     }
 
     pub(crate) fn engine(&self) -> Engine {
@@ -75,6 +90,11 @@ impl Catalogue {
         self.tables.get(name).map(Vec::as_slice).filter(|columns| !columns.is_empty())
     }
 
+    /// The error code for a SELECT the database does not run.
+    pub(crate) fn refused(&self, name: &str) -> Option<&str> {
+        self.refused.get(name).map(String::as_str)
+    }
+
     pub(crate) fn column(&self, table: &str, name: &str) -> Option<&Column> {
         self.table(table)?.iter().find(|column| match self.engine {
             Engine::Postgres => column.name == name,
@@ -84,12 +104,11 @@ impl Catalogue {
 }
 
 /// The tables a record's mapping reads.
-pub(crate) fn table_names(record: &RecordPlan) -> impl Iterator<Item = &str> {
+pub(crate) fn tables(record: &RecordPlan) -> impl Iterator<Item = &Table> {
     let lookups = record.lookup.iter().filter_map(|lookup| lookup.through.as_ref());
     let children = record.children.iter().map(|child| &child.from);
     let exists = record.fields.iter().filter_map(|field| field.exists());
-    std::iter::once(record.from.name.value.as_str())
-        .chain(lookups.chain(children).chain(exists).map(|through| through.table.name.value.as_str()))
+    std::iter::once(&record.from).chain(lookups.chain(children).chain(exists).map(|through| &through.table))
 }
 
 /// Schema, if named, and table.
@@ -131,6 +150,13 @@ async fn columns(database: &Database, table: &str) -> Result<Vec<Column>, Failur
         }
     };
     let rows = database.rows(&Arc::from(sql), &binds).await?;
+    Ok(rows.iter().map(|row| column(database.engine(), row)).collect())
+}
+
+/// The columns of a SELECT.
+async fn described(database: &Database, select: &str) -> Result<Vec<Column>, Failure> {
+    let sql = Arc::from(format!("SELECT * FROM {} s", crate::query::derived(select)));
+    let rows = database.ask(&sql, Ask::Columns).await?;
     Ok(rows.iter().map(|row| column(database.engine(), row)).collect())
 }
 

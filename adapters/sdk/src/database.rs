@@ -25,6 +25,27 @@ pub(crate) enum Bind {
     Bytes(Option<Vec<u8>>),
 }
 
+/// What a statement is to give.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Ask<'q> {
+    /// Its rows, with these values bound.
+    Rows(&'q [Bind]),
+    /// Its columns without running it, each a row as the catalogue's statements give them: name, type, class, width,
+    /// whether an index begins with it. Which indexes serve a statement, no engine says of its columns.
+    Columns,
+}
+
+/// A column as a row of [`Ask::Columns`].
+fn column_row(name: &str, kind: &str, class: &str) -> Row {
+    let text = |text: &str| Cell::Text(text.to_owned());
+    vec![text(name), text(kind), text(class), Cell::Null, Cell::Bool(true)]
+}
+
+/// A statement with places for values cannot stand for a table: nobody gives the values.
+fn without_parameters(parameters: usize) -> Result<(), sqlx::Error> {
+    if parameters == 0 { Ok(()) } else { Err(sqlx::Error::InvalidArgument(String::new())) }
+}
+
 /// A database that is connected to when first asked.
 #[derive(Debug)]
 pub(crate) enum Database {
@@ -63,10 +84,15 @@ impl Database {
 
     /// Runs a statement. Dropping the future ends the wait and the connection.
     pub(crate) async fn rows(&self, sql: &Arc<str>, binds: &[Bind]) -> Result<Vec<Row>, Failure> {
+        self.ask(sql, Ask::Rows(binds)).await
+    }
+
+    /// What the statement gives, as far as it is asked.
+    pub(crate) async fn ask(&self, sql: &Arc<str>, ask: Ask<'_>) -> Result<Vec<Row>, Failure> {
         match self {
-            Self::Postgres(pool) => pool.rows(sql, binds).await,
-            Self::MySql(pool) => pool.rows(sql, binds).await,
-            Self::Sqlite(pool) => pool.rows(sql, binds).await,
+            Self::Postgres(pool) => pool.ask(sql, ask).await,
+            Self::MySql(pool) => pool.ask(sql, ask).await,
+            Self::Sqlite(pool) => pool.ask(sql, ask).await,
         }
     }
 }

@@ -32,5 +32,5 @@ pub use mapping::Mapping;
 pub use options::{PoolOptions, SecretUrl};
 pub use problem::{MappingError, Problem};
 pub use quality::{FieldQuality, Reason, RecordQuality};
-pub use source::{Fit, Inspected, InspectedColumn, InspectedField, OpenError, SqlSource, SurveyOptions};
+pub use source::{Fit, Inspected, InspectedColumn, InspectedField, LookupPlan, OpenError, SqlSource, SurveyOptions};
 pub use value::{Address, IdentityDocument, Value, ValueType};

@@ -71,11 +71,13 @@ pub(crate) struct RecordMapping {
     pub(crate) checks: Vec<CheckMapping>,
 }
 
-/// A table or view with the rows that count.
+/// A table, a view or a SELECT, with the rows that count.
 #[derive(Debug, Clone)]
 pub(crate) struct Table {
-    /// Name, or schema and name with a dot between.
+    /// Name, or schema and name with a dot between. A SELECT is called by its line.
     pub(crate) name: Spanned<String>,
+    /// The SELECT that stands for a table.
+    pub(crate) select: Option<String>,
     /// Columns that must equal a literal.
     pub(crate) filters: Vec<(Spanned<String>, String)>,
     /// Columns that give rows their order.

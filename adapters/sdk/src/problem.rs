@@ -46,11 +46,16 @@ impl<'a> Problems<'a> {
         Self { text, list: Vec::new() }
     }
 
+    /// The line something stands in, from 1.
+    pub(crate) fn line(&self, span: &Range<usize>) -> usize {
+        self.text.get(..span.start).unwrap_or(self.text).matches('\n').count() + 1
+    }
+
     pub(crate) fn add(&mut self, span: &Range<usize>, place: &str, message: impl Into<String>) {
         let before = self.text.get(..span.start).unwrap_or(self.text);
         let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
         self.list.push(Problem {
-            line: before.matches('\n').count() + 1,
+            line: self.line(span),
             column: before[line_start..].chars().count() + 1,
             place: place.to_owned(),
             message: message.into(),

@@ -16,7 +16,7 @@ mod sql;
 mod tests;
 
 use sql::Builder;
-pub(crate) use sql::{Statement, quoted};
+pub(crate) use sql::{Statement, derived, quoted};
 
 /// How to fetch one set of fields of a record type by one kind of key.
 #[derive(Debug)]
@@ -118,8 +118,7 @@ impl Query {
         rows_max: usize,
     ) -> Option<Self> {
         let lookup = record.lookup.iter().find(|lookup| lookup.kind == kind)?;
-        let statement =
-            |selected: &[Selected]| Builder::new(catalogue).record(record, lookup, selected, rows_max);
+        let statement = |selected: &[Selected]| Builder::new(catalogue).record(record, lookup, selected, rows_max);
         Some(Self::reading(record, wanted, &[], statement))
     }
 

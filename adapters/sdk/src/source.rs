@@ -22,9 +22,11 @@ use crate::{
     record,
 };
 
+mod explain;
 mod inspect;
 mod survey;
 
+pub use explain::LookupPlan;
 pub use inspect::{Inspected, InspectedColumn, InspectedField};
 pub use survey::{Fit, SurveyOptions};
 
@@ -204,7 +206,14 @@ impl SqlSource {
     }
 
     /// The rows of a record's table with those of its children.
-    async fn found(&self, plan: &RecordPlan, query: Arc<Query>, rows: Vec<Row>, live: &Live, child_rows_max: usize) -> Result<Found, ReadError> {
+    async fn found(
+        &self,
+        plan: &RecordPlan,
+        query: Arc<Query>,
+        rows: Vec<Row>,
+        live: &Live,
+        child_rows_max: usize,
+    ) -> Result<Found, ReadError> {
         let retrieved_at = Utc::now();
         let children = query.children.iter().map(|read| self.children(plan, read, &rows, live, child_rows_max));
         let children = futures::future::try_join_all(children).await?;
@@ -358,8 +367,7 @@ impl Adapter for SqlSource {
 
     async fn fetch(&self, request: &FetchRequest) -> Result<Fetched, SourceError> {
         let (plan, found) = self.within_deadline(request).await?;
-        let record =
-            |row: &Row| record::record(plan, &found.query, row, &found.children_of(row), self.plan.time_zone);
+        let record = |row: &Row| record::record(plan, &found.query, row, &found.children_of(row), self.plan.time_zone);
         Ok(Fetched { records: found.rows.iter().map(record).collect(), retrieved_at: found.retrieved_at })
     }
 

@@ -199,7 +199,8 @@ async fn a_record_is_shown_beside_its_row() {
         };
         let found = source.inspect(&request).await.unwrap();
         assert_eq!(found.len(), 2);
-        let firm = found.iter().find(|firm| firm.fields.iter().any(|field| field.path == "industries[1].code")).unwrap();
+        let firm =
+            found.iter().find(|firm| firm.fields.iter().any(|field| field.path == "industries[1].code")).unwrap();
         let shown = |path: &str| {
             let field = firm.fields.iter().find(|field| field.path == path).unwrap();
             let columns: Vec<_> = field.columns.iter().map(|c| (c.name.as_str(), c.text.as_deref())).collect();
@@ -214,8 +215,10 @@ async fn a_record_is_shown_beside_its_row() {
         assert_eq!(shown("amendment_count"), (vec![("firm.changes", Some("0"))], "integer"));
         // The record is the one a fetch gives.
         let fetched = source.fetch(&request).await.unwrap();
-        assert_eq!(fetched.records.iter().map(|r| r.message.clone()).collect::<Vec<_>>(),
-            found.iter().map(|i| i.record.message.clone()).collect::<Vec<_>>());
+        assert_eq!(
+            fetched.records.iter().map(|r| r.message.clone()).collect::<Vec<_>>(),
+            found.iter().map(|i| i.record.message.clone()).collect::<Vec<_>>()
+        );
         drop(source);
         database.remove().await;
     }

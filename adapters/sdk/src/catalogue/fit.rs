@@ -84,7 +84,11 @@ impl<'a> Fit<'a> {
     fn table(&mut self, table: &Table) -> bool {
         let name = &table.name;
         if self.catalogue.table(&name.value).is_none() {
-            self.problem(name, format!("the database has no table {}, or shows it to nobody", name.value));
+            let message = match self.catalogue.refused(&name.value) {
+                Some(code) => format!("the database does not run this SELECT: code {code}"),
+                None => format!("the database has no table {}, or shows it to nobody", name.value),
+            };
+            self.problem(name, message);
             return false;
         }
         for column in table.order.iter().chain(table.filters.iter().map(|(column, _)| column)) {

@@ -35,8 +35,11 @@ UNION ALL SELECT name FROM (SELECT c.name FROM pragma_table_info(?2, ?1) c \
 WHERE c.pk > 0 AND EXISTS (SELECT 1 FROM pragma_table_list t \
 WHERE t.schema = ?1 AND t.name = ?2 COLLATE NOCASE AND t.wr = 1) ORDER BY c.pk)";
 
-/// The columns of the primary key, or of a unique index without NULLs; none when the table has neither.
+/// The columns of the primary key, or of a unique index without NULLs; none when the table has neither, or is none.
 pub(crate) async fn key(database: &Database, table: &Table) -> Result<Vec<String>, Failure> {
+    if table.select.is_some() {
+        return Ok(Vec::new());
+    }
     let (schema, name) = split(&table.name.value);
     let (sql, binds) = match database.engine() {
         Engine::Postgres => {

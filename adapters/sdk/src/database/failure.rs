@@ -30,6 +30,7 @@ impl Failure {
                 }
                 Self::of_sqlite(code, error.message())
             }
+            sqlx::Error::InvalidArgument(_) => Self::Other { code: "parameter".to_owned() },
             sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => Self::Other { code: "decode".to_owned() },
             sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed => {
                 Self::Unreachable

@@ -5,12 +5,13 @@ use std::{str::FromStr, sync::Arc};
 use chrono::{NaiveDate, NaiveTime};
 use rust_decimal::Decimal;
 use sqlx::{
-    AssertSqlSafe, ConnectOptions, Connection, Decode, Executor, MySql, Row as _, TypeInfo, ValueRef,
+    AssertSqlSafe, Column, ConnectOptions, Connection, Decode, Either, Executor, MySql, Row as _, SqlSafeStr,
+    Statement, TypeInfo, ValueRef,
     error::BoxDynError,
     mysql::{MySqlConnectOptions, MySqlConnection, MySqlRow, MySqlValueRef},
 };
 
-use super::{Bind, Row, pool::Connect};
+use super::{Ask, Bind, Row, column_row, pool::Connect, without_parameters};
 use crate::cell::Cell;
 
 pub(crate) struct Driver(MySqlConnectOptions);
@@ -31,7 +32,8 @@ impl Connect for Driver {
         Ok(connection)
     }
 
-    async fn rows(connection: &mut MySqlConnection, sql: Arc<str>, binds: &[Bind]) -> Result<Vec<Row>, sqlx::Error> {
+    async fn ask(connection: &mut MySqlConnection, sql: Arc<str>, ask: Ask<'_>) -> Result<Vec<Row>, sqlx::Error> {
+        let Ask::Rows(binds) = ask else { return columns(connection, sql).await };
         let mut query = sqlx::query(AssertSqlSafe(sql));
         for bind in binds {
             query = match bind {
@@ -43,6 +45,24 @@ impl Connect for Driver {
         }
         query.fetch_all(connection).await?.iter().map(row).collect()
     }
+}
+
+/// The columns a statement would give.
+async fn columns(connection: &mut MySqlConnection, sql: Arc<str>) -> Result<Vec<Row>, sqlx::Error> {
+    let statement = connection.prepare(AssertSqlSafe(sql).into_sql_str()).await?;
+    without_parameters(match statement.parameters() {
+        Some(Either::Left(types)) => types.len(),
+        Some(Either::Right(count)) => count,
+        None => 0,
+    })?;
+    let columns = statement.columns().iter();
+    Ok(columns
+        .map(|column| {
+            let name = column.type_info().name().trim_end_matches(" UNSIGNED");
+            let name = if name == "BOOLEAN" { "TINYINT" } else { name };
+            column_row(column.name(), if name == "NULL" { "VARCHAR" } else { name }, "")
+        })
+        .collect())
 }
 
 fn row(row: &MySqlRow) -> Result<Row, sqlx::Error> {

@@ -13,7 +13,7 @@ use std::{
 
 use tokio::sync::Semaphore;
 
-use super::{Bind, Failure, Row};
+use super::{Ask, Failure, Row};
 use crate::PoolOptions;
 
 /// How one engine connects and reads.
@@ -23,11 +23,11 @@ pub(crate) trait Connect: Send + Sync {
     /// Opens a read-only connection.
     fn connect(&self) -> impl Future<Output = Result<Self::Connection, sqlx::Error>> + Send;
 
-    /// Runs one statement.
-    fn rows(
+    /// Runs or describes one statement.
+    fn ask(
         connection: &mut Self::Connection,
         sql: Arc<str>,
-        binds: &[Bind],
+        ask: Ask<'_>,
     ) -> impl Future<Output = Result<Vec<Row>, sqlx::Error>> + Send;
 }
 
@@ -57,16 +57,16 @@ impl<D: Connect> Pool<D> {
 
     /// Runs a statement on an idle connection or a new one. A connection goes back only after an answer, so one whose
     /// wait was cut short is closed, not reused.
-    pub(super) async fn rows(&self, sql: &Arc<str>, binds: &[Bind]) -> Result<Vec<Row>, Failure> {
+    pub(super) async fn ask(&self, sql: &Arc<str>, ask: Ask<'_>) -> Result<Vec<Row>, Failure> {
         let _place = self.places.acquire().await.map_err(|_| Failure::Unreachable)?;
         while let Some(mut connection) = self.take_idle() {
-            match D::rows(&mut connection, Arc::clone(sql), binds).await {
+            match D::ask(&mut connection, Arc::clone(sql), ask).await {
                 Err(error) if Failure::of(&error) == Failure::Unreachable => continue,
                 outcome => return self.finish(connection, outcome),
             }
         }
         let mut connection = self.driver.connect().await.map_err(|error| Failure::of(&error))?;
-        let outcome = D::rows(&mut connection, Arc::clone(sql), binds).await;
+        let outcome = D::ask(&mut connection, Arc::clone(sql), ask).await;
         self.finish(connection, outcome)
     }
 

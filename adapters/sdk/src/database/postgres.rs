@@ -5,12 +5,13 @@ use std::{str::FromStr, sync::Arc};
 use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, Utc};
 use rust_decimal::Decimal;
 use sqlx::{
-    AssertSqlSafe, ConnectOptions, Connection, Decode, Postgres, Row as _, TypeInfo, ValueRef,
+    AssertSqlSafe, Column, ConnectOptions, Connection, Decode, Either, Executor, Postgres, Row as _, SqlSafeStr,
+    Statement, TypeInfo, ValueRef,
     error::BoxDynError,
-    postgres::{PgConnectOptions, PgConnection, PgRow, PgValueRef},
+    postgres::{PgConnectOptions, PgConnection, PgRow, PgTypeKind, PgValueRef},
 };
 
-use super::{Bind, Row, pool::Connect};
+use super::{Ask, Bind, Row, column_row, pool::Connect, without_parameters};
 use crate::cell::Cell;
 
 pub(crate) struct Driver(PgConnectOptions);
@@ -31,7 +32,8 @@ impl Connect for Driver {
         PgConnection::connect_with(&self.0).await
     }
 
-    async fn rows(connection: &mut PgConnection, sql: Arc<str>, binds: &[Bind]) -> Result<Vec<Row>, sqlx::Error> {
+    async fn ask(connection: &mut PgConnection, sql: Arc<str>, ask: Ask<'_>) -> Result<Vec<Row>, sqlx::Error> {
+        let Ask::Rows(binds) = ask else { return columns(connection, sql).await };
         let mut query = sqlx::query(AssertSqlSafe(sql));
         for bind in binds {
             query = match bind {
@@ -43,6 +45,26 @@ impl Connect for Driver {
         }
         query.fetch_all(connection).await?.iter().map(row).collect()
     }
+}
+
+/// The columns a statement would give.
+async fn columns(connection: &mut PgConnection, sql: Arc<str>) -> Result<Vec<Row>, sqlx::Error> {
+    let statement = connection.prepare(AssertSqlSafe(sql).into_sql_str()).await?;
+    without_parameters(match statement.parameters() {
+        Some(Either::Left(types)) => types.len(),
+        Some(Either::Right(count)) => count,
+        None => 0,
+    })?;
+    let columns = statement.columns().iter();
+    Ok(columns
+        .map(|column| {
+            let kind = column.type_info();
+            let class = if matches!(kind.kind(), PgTypeKind::Enum(_)) { "e" } else { "" };
+            // The name of the padded type in SQL; the catalogue has its name in the server.
+            let name = if kind.name() == "CHAR" { "bpchar" } else { kind.name() };
+            column_row(column.name(), name, class)
+        })
+        .collect())
 }
 
 fn row(row: &PgRow) -> Result<Row, sqlx::Error> {

@@ -3,12 +3,13 @@
 use std::{str::FromStr, sync::Arc, time::Duration};
 
 use sqlx::{
-    AssertSqlSafe, ConnectOptions, Connection, Decode, Row as _, Sqlite, TypeInfo, ValueRef,
+    AssertSqlSafe, Column, ConnectOptions, Connection, Decode, Either, Executor, Row as _, SqlSafeStr, Sqlite,
+    Statement, TypeInfo, ValueRef,
     error::BoxDynError,
     sqlite::{SqliteConnectOptions, SqliteConnection, SqliteRow, SqliteValueRef},
 };
 
-use super::{Bind, Row, pool::Connect};
+use super::{Ask, Bind, Row, column_row, pool::Connect, without_parameters};
 use crate::cell::Cell;
 
 /// How long a reader waits for a writer of the same file.
@@ -31,7 +32,8 @@ impl Connect for Driver {
         SqliteConnection::connect_with(&self.0).await
     }
 
-    async fn rows(connection: &mut SqliteConnection, sql: Arc<str>, binds: &[Bind]) -> Result<Vec<Row>, sqlx::Error> {
+    async fn ask(connection: &mut SqliteConnection, sql: Arc<str>, ask: Ask<'_>) -> Result<Vec<Row>, sqlx::Error> {
+        let Ask::Rows(binds) = ask else { return columns(connection, sql).await };
         let mut query = sqlx::query(AssertSqlSafe(sql));
         for bind in binds {
             query = match bind.clone() {
@@ -43,6 +45,24 @@ impl Connect for Driver {
         }
         query.fetch_all(connection).await?.iter().map(row).collect()
     }
+}
+
+/// The columns a statement would give.
+async fn columns(connection: &mut SqliteConnection, sql: Arc<str>) -> Result<Vec<Row>, sqlx::Error> {
+    let statement = connection.prepare(AssertSqlSafe(sql).into_sql_str()).await?;
+    without_parameters(match statement.parameters() {
+        Some(Either::Left(types)) => types.len(),
+        Some(Either::Right(count)) => count,
+        None => 0,
+    })?;
+    let columns = statement.columns().iter();
+    Ok(columns
+        .map(|column| {
+            // A column without a declared type holds what it holds.
+            let name = column.type_info().name();
+            column_row(column.name(), if name == "NULL" { "" } else { name }, "")
+        })
+        .collect())
 }
 
 fn row(row: &SqliteRow) -> Result<Row, sqlx::Error> {

@@ -101,12 +101,32 @@ fn record(mut reader: Reader<'_>, problems: &mut Problems<'_>) -> Option<RecordM
     Some(RecordMapping { record_type, from: from?, as_of, lookup, encoding, fields, children, joined, checks })
 }
 
-/// The keys `table`, `where` and `order`.
+/// The keys `table` or `select`, `where` and `order`.
 fn table(reader: &mut Reader<'_>, problems: &mut Problems<'_>) -> Option<Table> {
-    let name = reader.required_text("table", problems);
+    let (name, select) = match reader.text("select", problems) {
+        Some(select) => {
+            if let Some(table) = reader.text("table", problems) {
+                problems.add(&table.span, reader.place(), "rows come from \"table\" or \"select\", not both");
+            }
+            check_select(&select, reader.place(), problems);
+            let name = format!("SELECT of line {}", problems.line(&select.span));
+            (Some(Spanned { value: name, span: select.span }), Some(select.value))
+        }
+        None => (reader.required_text("table", problems), None),
+    };
     let filters = filters(reader, problems);
     let order = reader.texts("order", problems);
-    Some(Table { name: name?, filters, order })
+    Some(Table { name: name?, select, filters, order })
+}
+
+/// A SELECT is one statement that reads; that it changes nothing, the connection sees to.
+fn check_select(select: &Spanned<String>, place: &str, problems: &mut Problems<'_>) {
+    let first = select.value.split_whitespace().next().unwrap_or_default();
+    if !["select", "with"].iter().any(|word| first.eq_ignore_ascii_case(word)) {
+        problems.add(&select.span, place, "a SELECT begins with SELECT or WITH");
+    } else if select.value.contains(';') {
+        problems.add(&select.span, place, "a SELECT is one statement: leave out the semicolon");
+    }
 }
 
 /// The key `where`.
@@ -141,7 +161,7 @@ fn lookups(node: &Node<'_>, place: &str, problems: &mut Problems<'_>) -> Vec<Loo
                 problems.add(&node.span(), &place, "\"column\" is missing");
             }
             lookup.alone = reader.flag("alone", problems);
-            if table.contains_key("table") {
+            if table.contains_key("table") || table.contains_key("select") {
                 let Some(through) = through(&mut reader, problems) else { continue };
                 lookup.through = Some(through);
             } else {

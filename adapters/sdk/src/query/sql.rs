@@ -25,6 +25,11 @@ pub(crate) fn quoted(engine: Engine, table: &str) -> String {
     schema.map_or_else(|| quote(name), |schema| format!("{}.{}", quote(schema), quote(name)))
 }
 
+/// A SELECT where a table's name may stand. Its last line may be a comment.
+pub(crate) fn derived(select: &str) -> String {
+    format!("(\n{select}\n)")
+}
+
 fn identifier(engine: Engine, name: &str) -> String {
     let mark = if engine == Engine::MySql { '`' } else { '"' };
     let mut quoted = String::with_capacity(name.len() + 2);
@@ -150,7 +155,11 @@ impl<'a> Builder<'a> {
         let from = &record.from;
         self.select(from, "r", selected, Some(record));
         self.push(" WHERE ");
-        if after { self.after(from, key) } else { self.push("1 = 1") }
+        if after {
+            self.after(from, key)
+        } else {
+            self.push("1 = 1")
+        }
         self.filters(from, "r");
         for (at, column) in key.iter().enumerate() {
             self.push(if at == 0 { " ORDER BY " } else { ", " });
@@ -229,7 +238,10 @@ impl<'a> Builder<'a> {
     }
 
     fn from(&mut self, table: &Table, alias: &str) {
-        let name = quoted(self.engine, &table.name.value);
+        let name = match &table.select {
+            Some(select) => derived(select),
+            None => quoted(self.engine, &table.name.value),
+        };
         let _ = write!(self.sql, " FROM {name} {alias}");
     }
 

@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use super::{Found, Live, SqlSource, inspect};
 use crate::{
     SourceError,
-    catalogue::{key, table_names, unindexed},
+    catalogue::{key, tables, unindexed},
     cell::Cell,
     database::{Failure, Row},
     mapping::EncodingChoice,
@@ -64,14 +64,14 @@ impl SqlSource {
             timeout(PAGE_TIMEOUT, self.load()).await.map_err(|_| SourceError::Timeout)??
         };
         let mut fit = Fit { problems: live.problems.concat(), ..Fit::default() };
-        let mut tables: BTreeSet<&str> = BTreeSet::new();
+        let mut names: BTreeSet<&str> = BTreeSet::new();
         let mut read: BTreeSet<(&str, String)> = BTreeSet::new();
         for record in &self.plan.records {
             fit.unindexed.extend(unindexed(&live.catalogue, record));
-            tables.extend(table_names(record));
+            names.extend(tables(record).map(|table| table.name.value.as_str()));
             read.extend(columns_read(record).into_iter().map(|(table, column)| (table, column.to_lowercase())));
         }
-        for table in tables {
+        for table in names {
             let columns = live.catalogue.table(table).unwrap_or_default().iter();
             let unread = columns.filter(|column| !read.contains(&(table, column.name.to_lowercase())));
             fit.unread.extend(unread.map(|column| format!("{table}.{}", column.name)));
@@ -115,7 +115,8 @@ impl SqlSource {
         tally.quality.tells_age = plan.as_of.is_some();
         let mut after: Option<Vec<String>> = None;
         while tally.quality.rows < total {
-            let wanted = usize::try_from(total - tally.quality.rows).unwrap_or(usize::MAX).min(options.page_rows.max(1));
+            let wanted =
+                usize::try_from(total - tally.quality.rows).unwrap_or(usize::MAX).min(options.page_rows.max(1));
             let (query, statement) = page(plan, &live.catalogue, &key, after.is_some(), wanted);
             let given = after.take().unwrap_or_default();
             let rows = within(self.database_rows(&statement, &given)).await?;
@@ -214,7 +215,8 @@ fn columns_read(plan: &RecordPlan) -> Vec<(&str, &str)> {
     }
     for lookup in &plan.lookup {
         let table = lookup.through.as_ref().map_or(own, |through| through.table.name.value.as_str());
-        read.extend(lookup.columns.iter().map(|column| (table, column.value.as_str())));
+        let filters = lookup.filters.iter().map(|(column, _)| column);
+        read.extend(lookup.columns.iter().chain(filters).map(|column| (table, column.value.as_str())));
     }
     for (table, field) in all_fields(plan) {
         for used in field.input.columns() {

@@ -34,6 +34,9 @@ pub(crate) struct Check {
     /// Compare the mapping only; read no data.
     #[arg(long, conflicts_with_all = ["key", "rows", "html", "records"])]
     no_data: bool,
+    /// Also print how the database would run each lookup, in its own words.
+    #[arg(long)]
+    explain: bool,
     /// Write the report as one HTML page with charts that needs nothing else.
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
@@ -46,13 +49,13 @@ impl Check {
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
         let source = self.bound.open(&Schema::builtin()?, 1)?;
         let mut report = Report::new(source.describe(), source.fit().await?, self.live_days);
+        if self.explain && report.fits() {
+            report.plans = source.explain().await?;
+        }
         if !self.no_data {
             let names = self.names(&source)?;
-            let options = SurveyOptions {
-                page_rows: usize::from(self.page_rows),
-                rows_max: self.rows,
-                key: self.key.clone(),
-            };
+            let options =
+                SurveyOptions { page_rows: usize::from(self.page_rows), rows_max: self.rows, key: self.key.clone() };
             for name in names {
                 match survey(&source, &name, &options).await {
                     Ok(quality) => report.records.push(quality),

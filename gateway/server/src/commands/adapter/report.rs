@@ -1,6 +1,6 @@
 //! What a check found, as tables and as JSON.
 
-use adapter_sdk::{FieldQuality, Fit, RecordQuality, SourceDescription};
+use adapter_sdk::{FieldQuality, Fit, LookupPlan, RecordQuality, SourceDescription};
 use serde_json::{Value, json};
 
 use crate::show;
@@ -11,6 +11,8 @@ pub(super) struct Report {
     pub(super) fit: Fit,
     pub(super) live_days: usize,
     pub(super) records: Vec<RecordQuality>,
+    /// How the database would run the lookups, when that was asked for.
+    pub(super) plans: Vec<LookupPlan>,
     /// Record types that could not be read, and why.
     pub(super) unread: Vec<(String, String)>,
 }
@@ -22,7 +24,7 @@ pub(super) fn percent(share: Option<f64>) -> String {
 
 impl Report {
     pub(super) fn new(source: &SourceDescription, fit: Fit, live_days: usize) -> Self {
-        Self { source: source.clone(), fit, live_days, records: Vec::new(), unread: Vec::new() }
+        Self { source: source.clone(), fit, live_days, records: Vec::new(), plans: Vec::new(), unread: Vec::new() }
     }
 
     /// Whether the mapping fits and everything asked for was read.
@@ -46,6 +48,16 @@ impl Report {
         let source = &self.source;
         show::line(format!("Source {} ({}), mapping {}", source.id, source.engine, source.mapping_digest))?;
         self.print_fit()?;
+        for plan in &self.plans {
+            show::line(format!(
+                "\nLookup of {} by {}",
+                plan.record_type,
+                plan.kind.as_str_name().to_ascii_lowercase()
+            ))?;
+            for line in &plan.lines {
+                show::line(format!("  {line}"))?;
+            }
+        }
         for record in &self.records {
             self.print_record(record)?;
         }
@@ -122,7 +134,8 @@ impl Report {
         if !record.tells_age {
             return "- (the mapping names no as_of column)".to_owned();
         }
-        let median = record.median_age_days().map(|days| format!("; the middle row {days} days ago")).unwrap_or_default();
+        let median =
+            record.median_age_days().map(|days| format!("; the middle row {days} days ago")).unwrap_or_default();
         let undated = if record.undated > 0 { format!("; {} rows do not say", record.undated) } else { String::new() };
         format!("{} (changed within {} days{median}{undated})", percent(record.live(self.live_days)), self.live_days)
     }
@@ -137,6 +150,9 @@ impl Report {
             "unindexed_columns": self.fit.unindexed,
             "unread_columns": self.fit.unread,
             "unmapped_fields": self.fit.unmapped.iter().map(|(name, path)| json!({ "record_type": name, "field": path })).collect::<Vec<_>>(),
+            "lookup_plans": self.plans.iter().map(|plan| json!({
+                "record_type": plan.record_type, "kind": plan.kind.as_str_name().to_ascii_lowercase(), "plan": plan.lines,
+            })).collect::<Vec<_>>(),
             "encoding_alarms": self.encoding_alarms().into_iter().map(|(record, path, encoding, values, count)| json!({
                 "record": record, "field": path, "declared": encoding, "values": values, "alarms": count,
             })).collect::<Vec<_>>(),

@@ -89,7 +89,8 @@ fn lines<'a>(record_type: &RecordType, inspected: &'a Inspected) -> Vec<Line<'a>
     let marks = &inspected.record.marks;
     let line = |field: &'a InspectedField| {
         let mark = marks.iter().find(|mark| mark.path == field.path);
-        let filled = field.columns.iter().any(|column| column.text.as_ref().is_some_and(|text| !text.trim().is_empty()));
+        let filled =
+            field.columns.iter().any(|column| column.text.as_ref().is_some_and(|text| !text.trim().is_empty()));
         let kind = &record_type.fields[field.field].kind;
         let value = leaves.iter().find(|(path, _)| *path == field.path).map(|(_, value)| value.clone());
         let refused = mark.is_some_and(|mark| mark.grade >= Grade::Invalid);
@@ -131,8 +132,9 @@ fn print(source: &SqlSource, record_type: &RecordType, found: &[Inspected]) -> a
         let mut table = show::table(["Field", "Row", "Converter", "Record", "Verdict"]);
         for line in lines(record_type, inspected) {
             let columns = line.field.columns.iter();
-            let row: Vec<_> =
-                columns.map(|column| format!("{} = {}", column.name, column.text.as_deref().unwrap_or("NULL"))).collect();
+            let row: Vec<_> = columns
+                .map(|column| format!("{} = {}", column.name, column.text.as_deref().unwrap_or("NULL")))
+                .collect();
             table.add_row([
                 line.field.path.clone(),
                 row.join("\n"),
