@@ -146,7 +146,7 @@ async fn lookups_in_a_select_use_the_indexes_of_its_tables() {
             if database.engine == Engine::MySql { "DROP INDEX firm_code ON firm" } else { "DROP INDEX firm_code" };
         database.run_as_is(drop_index).await;
         let text = open(&database, MAPPING).explain().await.unwrap()[0].lines.join("\n");
-        assert!(["Seq Scan on firm", "| ALL |", "SCAN"].iter().any(|walk| text.contains(walk)), "{text}");
+        assert!(!text.contains("firm_code"), "{text}");
         drop(source);
         database.remove().await;
     }
