@@ -22,9 +22,10 @@ type Node<'a> = TomlSpanned<DeValue<'a>>;
 
 /// Vietnam's only time zone.
 const TIME_ZONE_DEFAULT: &str = "+07:00";
-const ENCODINGS: [&str; 7] = ["utf-8", "tcvn3", "vni", "viqr", "windows-1258", "tcvn3-as-latin1", "vni-as-latin1"];
+pub(super) const ENCODINGS: [&str; 7] =
+    ["utf-8", "tcvn3", "vni", "viqr", "windows-1258", "tcvn3-as-latin1", "vni-as-latin1"];
 /// The options a converter may take.
-const CONVERTER_OPTIONS: [&str; 3] = ["format", "list", "vintage"];
+pub(super) const CONVERTER_OPTIONS: [&str; 3] = ["format", "list", "vintage"];
 
 pub(super) fn mapping(text: &str, file: &str) -> Result<Mapping, MappingError> {
     let mut problems = Problems::new(text);
@@ -415,6 +416,6 @@ fn identifier_kind(name: &str) -> Option<IdentifierKind> {
     identifier_kinds().find(|kind| kind.as_str_name().eq_ignore_ascii_case(name) && *name == name.to_ascii_lowercase())
 }
 
-fn identifier_kinds() -> impl Iterator<Item = IdentifierKind> {
+pub(super) fn identifier_kinds() -> impl Iterator<Item = IdentifierKind> {
     (1..).map_while(|number| IdentifierKind::try_from(number).ok())
 }

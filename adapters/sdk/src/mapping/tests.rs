@@ -159,3 +159,34 @@ proptest! {
         let _ = load(&text.into_iter().collect::<String>());
     }
 }
+
+#[test]
+fn the_published_schema_has_the_names_of_the_engine() {
+    let schema: serde_json::Value = serde_json::from_str(include_str!("../../mapping.schema.json")).unwrap();
+    let names = |at: &str| {
+        let list = schema.pointer(at).and_then(serde_json::Value::as_array).unwrap();
+        list.iter().map(|name| name.as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let field = "/$defs/field/properties";
+    let converters: Vec<_> = crate::convert::SPECS.iter().map(|spec| spec.name).collect();
+    assert_eq!(names(&format!("{field}/convert/enum")), converters);
+    assert_eq!(names("/$defs/encoding_name/enum"), parse::ENCODINGS);
+    let kinds: Vec<_> = parse::identifier_kinds().map(|kind| kind.as_str_name().to_ascii_lowercase()).collect();
+    let lookup = schema.pointer("/$defs/record/properties/lookup/properties").unwrap().as_object().unwrap();
+    assert_eq!(lookup.len(), kinds.len());
+    assert!(kinds.iter().all(|kind| lookup.contains_key(kind)));
+    // Each converter's rule allows its own roles, options and table of values, and no others.
+    let rules = schema.pointer("/$defs/field/allOf").unwrap().as_array().unwrap();
+    for spec in crate::convert::SPECS {
+        let rule = rules.iter().find(|rule| {
+            let names = rule.pointer("/if/properties/convert/enum").and_then(serde_json::Value::as_array);
+            names.is_some_and(|names| names.iter().any(|name| name == spec.name))
+        });
+        let allowed = rule.unwrap().pointer("/then/properties").unwrap();
+        assert_eq!(allowed["from"]["then"]["propertyNames"]["enum"], serde_json::json!(spec.roles), "{}", spec.name);
+        for option in parse::CONVERTER_OPTIONS {
+            assert_eq!(allowed.get(option) != Some(&false.into()), spec.options.contains(&option), "{}", spec.name);
+        }
+        assert_eq!(allowed.get("values") != Some(&false.into()), spec.values, "{}", spec.name);
+    }
+}
