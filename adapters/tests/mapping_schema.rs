@@ -1,7 +1,7 @@
 //! The published schema of the mapping language, held against the shipped mappings by a validator that is not ours:
 //! `jsonschema` of the Python named by `LIENTHONG_PYTHON`. That its names are the engine's is tested beside the engine.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
 use std::{
     fs,

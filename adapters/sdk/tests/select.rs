@@ -1,6 +1,6 @@
 //! A SELECT in a mapping stands for a table, on each engine there is, and lookups in it use the tables' own indexes.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
 use std::time::Duration;
 
