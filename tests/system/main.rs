@@ -7,6 +7,7 @@ mod demo;
 mod design;
 mod kill;
 mod python;
+mod receipts;
 mod services;
 mod telemetry;
 mod truth;

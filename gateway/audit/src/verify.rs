@@ -126,9 +126,19 @@ pub fn verify_entry(
     note: &str,
     key: &VerifierKey,
 ) -> Result<Checkpoint, VerifyError> {
+    verify_leaf(&tree::leaf_hash(entry_bytes), log_index, proof, note, key)
+}
+
+/// As [`verify_entry`], for someone who holds the entry's leaf hash and not the entry: whoever keeps a receipt.
+pub fn verify_leaf(
+    leaf_hash: &Hash,
+    log_index: u64,
+    proof: &[Hash],
+    note: &str,
+    key: &VerifierKey,
+) -> Result<Checkpoint, VerifyError> {
     let checkpoint = Checkpoint::open(note, key)?;
-    let leaf = tree::leaf_hash(entry_bytes);
-    tree::verify_inclusion(&leaf, log_index, checkpoint.tree_size, proof, &checkpoint.root_hash)?;
+    tree::verify_inclusion(leaf_hash, log_index, checkpoint.tree_size, proof, &checkpoint.root_hash)?;
     Ok(checkpoint)
 }
 

@@ -1,8 +1,12 @@
-//! `lienthong audit`: for operators and inspectors.
+//! `lienthong audit`: for operators, inspectors, and whoever keeps a receipt.
+
+mod checkpoint;
+mod receipt;
+mod verify;
 
 use std::{path::PathBuf, process::ExitCode};
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{Context, anyhow, ensure};
 use audit::{Hash, VerifierKey};
 use chrono::{DateTime, Utc};
 use clap::Subcommand;
@@ -19,6 +23,8 @@ use crate::{
     show,
 };
 
+pub(crate) use receipt::Keep;
+
 #[derive(Subcommand)]
 pub(crate) enum Audit {
     /// Find entries; all filters given must fit. Newest first. The search itself is recorded.
@@ -27,8 +33,10 @@ pub(crate) enum Audit {
     Tail(Tail),
     /// Fetch an entry and its inclusion proof, and check both here, without trusting the hub.
     Prove(Prove),
-    /// Verify a whole log from its file and the public key: every entry, every hash, every signed checkpoint.
-    Verify(Verify),
+    /// Fetch the newest signed checkpoint, and check that the log still holds those kept earlier.
+    Checkpoint(checkpoint::Checkpoint),
+    /// Verify a whole log, or a receipt, with the public key alone.
+    Verify(Box<verify::Verify>),
 }
 
 #[derive(clap::Args)]
@@ -97,28 +105,13 @@ pub(crate) struct Prove {
     key: Option<String>,
 }
 
-#[derive(clap::Args)]
-pub(crate) struct Verify {
-    /// SQLite file of the log, or a copy of it.
-    #[arg(long, value_name = "FILE")]
-    database: PathBuf,
-    /// The log's public key (name+hash+key), or a file that holds it.
-    #[arg(long, value_name = "KEY")]
-    key: String,
-    /// A checkpoint kept from earlier: the log must still hold it. Repeatable.
-    #[arg(long, value_name = "FILE")]
-    checkpoint: Vec<PathBuf>,
-    /// Print JSON instead of text.
-    #[arg(long)]
-    json: bool,
-}
-
 impl Audit {
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
         match self {
             Self::Search(command) => command.run().await,
             Self::Tail(command) => command.run().await,
             Self::Prove(command) => command.run().await,
+            Self::Checkpoint(command) => command.run().await,
             Self::Verify(command) => command.run().await,
         }
     }
@@ -332,15 +325,52 @@ pub(crate) async fn prove(client: &Client, log_index: u64, key: Option<&str>) ->
     let proof = service.get_inclusion_proof(client.request(request)).await.map_err(CallFailed::from)?.into_inner();
     let checkpoint = proof.checkpoint.ok_or_else(|| anyhow!("the hub gave no checkpoint with the proof"))?;
     let key = VerifierKey::parse(&key_text(key.unwrap_or(&checkpoint.verifier_key))?)?;
-    let hashes = proof
-        .hashes
-        .iter()
-        .map(|hash| Hash::try_from(hash.as_slice()))
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|_| anyhow!("the proof holds something that is no SHA-256 hash"))?;
+    let hashes = hashes(&proof.hashes)?;
     let checkpoint = audit::verify::verify_entry(&entry.entry_bytes, log_index, &hashes, &checkpoint.note, &key)
         .with_context(|| format!("entry {log_index} is NOT proven to be in the log"))?;
     Ok(Proven { entry, checkpoint, proof: hashes })
+}
+
+/// The hashes of a proof.
+fn hashes(proof: &[Vec<u8>]) -> anyhow::Result<Vec<Hash>> {
+    let hashes = proof.iter().map(|hash| Hash::try_from(hash.as_slice())).collect::<Result<Vec<_>, _>>();
+    hashes.map_err(|_| anyhow!("the proof holds something that is no SHA-256 hash"))
+}
+
+/// Checkpoints kept in files.
+fn read_checkpoints(paths: &[PathBuf], key: &VerifierKey) -> anyhow::Result<Vec<audit::Checkpoint>> {
+    let read = |path: &PathBuf| {
+        let note = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+        audit::Checkpoint::open(&note, key)
+            .with_context(|| format!("{} is no checkpoint of this log", path.display()))
+    };
+    paths.iter().map(read).collect()
+}
+
+/// Lets the hub prove that the log still holds everything an older checkpoint covers.
+async fn prove_growth(
+    client: &Client,
+    older: &audit::Checkpoint,
+    newer: &audit::Checkpoint,
+    key: &VerifierKey,
+) -> anyhow::Result<()> {
+    let (from_tree_size, to_tree_size) = (older.tree_size, newer.tree_size);
+    ensure!(
+        from_tree_size <= to_tree_size,
+        "the log has {to_tree_size} entries, but a checkpoint kept earlier has {from_tree_size}: entries were removed"
+    );
+    let hashes = if from_tree_size == to_tree_size {
+        Vec::new()
+    } else {
+        let request = log::GetConsistencyProofRequest { from_tree_size, to_tree_size };
+        let mut service = AuditServiceClient::new(client.channel.clone());
+        let proof = service.get_consistency_proof(client.request(request)).await.map_err(CallFailed::from)?;
+        hashes(&proof.into_inner().hashes)?
+    };
+    audit::verify::verify_growth(&older.note, &newer.note, &hashes, key).with_context(|| {
+        format!("the log of {to_tree_size} entries does NOT hold what the checkpoint of {from_tree_size} covers")
+    })?;
+    Ok(())
 }
 
 /// A key given as itself or as a file that holds it.
@@ -351,48 +381,4 @@ fn key_text(key: &str) -> anyhow::Result<String> {
         return Ok(text.trim().to_owned());
     }
     Ok(key.to_owned())
-}
-
-impl Verify {
-    async fn run(self) -> anyhow::Result<ExitCode> {
-        let key = VerifierKey::parse(&key_text(&self.key)?)?;
-        if !self.database.is_file() {
-            bail!("{} is not a file", self.database.display());
-        }
-        let kept = self
-            .checkpoint
-            .iter()
-            .map(|path| {
-                let note = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-                audit::Checkpoint::open(&note, &key)
-                    .with_context(|| format!("{} is no checkpoint of this log", path.display()))
-            })
-            .collect::<anyhow::Result<Vec<_>>>()?;
-        let bar = indicatif::ProgressBar::no_length()
-            .with_style(indicatif::ProgressStyle::with_template("{bar:40} {pos}/{len} entries, {eta} left")?);
-        let report = audit::verify::verify_store(&self.database, &key, &kept, |progress: audit::verify::Progress| {
-            bar.set_length(progress.tree_size);
-            bar.set_position(progress.verified);
-        })
-        .await;
-        bar.finish_and_clear();
-        let report = report?;
-        if self.json {
-            show::line(serde_json::json!({
-                "verified": true,
-                "tree_size": report.tree_size,
-                "root_hash": hex::encode(report.root_hash),
-                "checkpoints": report.checkpoint_count,
-            }))?;
-        } else {
-            show::line(format!(
-                "The log verifies: {} entries, {} tree hashes, {} signed checkpoints, root {}.",
-                report.tree_size,
-                report.hash_count,
-                report.checkpoint_count,
-                hex::encode(report.root_hash)
-            ))?;
-        }
-        Ok(ExitCode::SUCCESS)
-    }
 }

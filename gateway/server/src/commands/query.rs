@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::{Context, anyhow, bail};
+use prost::Message;
 use prost_reflect::DynamicMessage;
 use prost_types::FieldMask;
 use proto::{
@@ -10,7 +11,7 @@ use proto::{
     query::v1::{self as wire, claim_result::Verdict, query_service_client::QueryServiceClient, subject::Identifier},
 };
 
-use super::Connect;
+use super::{Connect, audit::Keep};
 use crate::{
     client::{CallFailed, Client, typed},
     show,
@@ -32,6 +33,8 @@ pub(crate) struct Query {
     /// Source without which the answer is useless. Repeatable.
     #[arg(long, value_name = "SOURCE")]
     require: Vec<String>,
+    #[command(flatten)]
+    keep: Keep,
 }
 
 /// Ask whether claimed values agree.
@@ -47,6 +50,8 @@ pub(crate) struct Verify {
     claim: Vec<String>,
     #[command(flatten)]
     purpose: Purpose,
+    #[command(flatten)]
+    keep: Keep,
 }
 
 #[derive(clap::Args)]
@@ -119,6 +124,7 @@ impl Query {
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
         let schema = Schema::builtin()?;
         let selections = self.select.iter().map(|text| selection(&schema, text)).collect::<anyhow::Result<_>>()?;
+        self.keep.check()?;
         let client = Client::of(&self.connect).await?;
         let request = wire::QueryRequest {
             subject: Some(self.subject.message()),
@@ -127,7 +133,7 @@ impl Query {
             officer: Some(client.officer()),
             required_sources: self.require,
         };
-        let response = QueryServiceClient::new(client.channel.clone())
+        let mut response = QueryServiceClient::new(client.channel.clone())
             .query(client.request(request))
             .await
             .map_err(CallFailed::from)?
@@ -137,7 +143,10 @@ impl Query {
         } else {
             print_response(&schema, &response)?;
         }
-        Ok(ExitCode::from(if response.complete { 0 } else { 4 }))
+        let complete = response.complete;
+        let (receipt, response) = (response.receipt.take(), response.encode_to_vec());
+        self.keep.keep(&client, receipt.as_ref(), response).await?;
+        Ok(ExitCode::from(if complete { 0 } else { 4 }))
     }
 }
 
@@ -224,6 +233,7 @@ impl Verify {
         if claims.is_empty() {
             bail!("nothing to verify");
         }
+        self.keep.check()?;
         let client = Client::of(&self.connect).await?;
         let request = wire::VerifyRequest {
             subject: Some(self.subject.message()),
@@ -232,7 +242,7 @@ impl Verify {
             officer: Some(client.officer()),
             required_sources: Vec::new(),
         };
-        let response = QueryServiceClient::new(client.channel.clone())
+        let mut response = QueryServiceClient::new(client.channel.clone())
             .verify(client.request(request))
             .await
             .map_err(CallFailed::from)?
@@ -242,7 +252,10 @@ impl Verify {
         } else {
             print_verdicts(&response)?;
         }
-        Ok(ExitCode::from(verify_code(&response)))
+        let code = verify_code(&response);
+        let (receipt, response) = (response.receipt.take(), response.encode_to_vec());
+        self.keep.keep(&client, receipt.as_ref(), response).await?;
+        Ok(ExitCode::from(code))
     }
 }
 

@@ -83,10 +83,7 @@ impl AuditService for AuditHandler {
         request: Request<wire::GetCheckpointRequest>,
     ) -> Result<Response<wire::Checkpoint>, Status> {
         let (_call, _span) = self.begin("lienthong.audit.v1.AuditService/GetCheckpoint", &request)?;
-        Ok(Response::new(wire::Checkpoint {
-            note: self.hub.audit.checkpoint().note.clone(),
-            verifier_key: self.hub.audit.verifier().to_string(),
-        }))
+        Ok(Response::new(self.published(&self.hub.audit.checkpoint())))
     }
 
     async fn get_inclusion_proof(
@@ -95,12 +92,34 @@ impl AuditService for AuditHandler {
     ) -> Result<Response<wire::InclusionProof>, Status> {
         let (_call, _span) = self.begin("lienthong.audit.v1.AuditService/GetInclusionProof", &request)?;
         let request = request.into_inner();
-        let tree_size = match request.tree_size {
-            0 => self.hub.audit.checkpoint().tree_size,
-            size => size,
-        };
+        // Kept here, because the log may grow before the proof is read.
+        let newest = self.hub.audit.checkpoint();
+        let tree_size = or_newest(request.tree_size, &newest);
         let proof = self.hub.audit.inclusion_proof(request.log_index, tree_size).await;
-        proof.map(Response::new).map_err(|error| from_log("log_index", &error))
+        let mut proof = proof.map_err(|error| from_log("log_index", &error))?;
+        proof.checkpoint = self.published_if_of(&newest, tree_size);
+        Ok(Response::new(proof))
+    }
+
+    async fn get_consistency_proof(
+        &self,
+        request: Request<wire::GetConsistencyProofRequest>,
+    ) -> Result<Response<wire::ConsistencyProof>, Status> {
+        let (_call, _span) = self.begin("lienthong.audit.v1.AuditService/GetConsistencyProof", &request)?;
+        let wire::GetConsistencyProofRequest { from_tree_size, to_tree_size } = request.into_inner();
+        let newest = self.hub.audit.checkpoint();
+        let to_tree_size = or_newest(to_tree_size, &newest);
+        let hashes = self.hub.audit.consistency_proof(from_tree_size, to_tree_size).await;
+        let hashes = hashes.map_err(|error| match error {
+            AuditError::TreeSizeNotFound { .. } => from_log("to_tree_size", &error),
+            error => from_log("from_tree_size", &error),
+        })?;
+        Ok(Response::new(wire::ConsistencyProof {
+            from_tree_size,
+            to_tree_size,
+            hashes: hashes.iter().map(|hash| hash.to_vec()).collect(),
+            checkpoint: self.published_if_of(&newest, to_tree_size),
+        }))
     }
 
     type TailEntriesStream = Pin<Box<dyn Stream<Item = Result<wire::LoggedEntry, Status>> + Send>>;
@@ -143,6 +162,19 @@ impl AuditHandler {
     fn begin<T>(&self, method: &'static str, request: &Request<T>) -> Result<(Call, tracing::Span), Status> {
         call::begin(method, request.metadata(), request.extensions(), self.timeouts)
     }
+
+    fn published(&self, checkpoint: &audit::Checkpoint) -> wire::Checkpoint {
+        wire::Checkpoint { note: checkpoint.note.clone(), verifier_key: self.hub.audit.verifier().to_string() }
+    }
+
+    fn published_if_of(&self, checkpoint: &audit::Checkpoint, tree_size: u64) -> Option<wire::Checkpoint> {
+        (checkpoint.tree_size == tree_size).then(|| self.published(checkpoint))
+    }
+}
+
+/// The tree size asked for; 0 asks for the newest.
+fn or_newest(tree_size: u64, newest: &audit::Checkpoint) -> u64 {
+    if tree_size == 0 { newest.tree_size } else { tree_size }
 }
 
 async fn reader(hub: &Hub, call: &Call, reader: Option<wire::Officer>) -> Result<Officer, Status> {

@@ -1,0 +1,153 @@
+//! `lienthong audit verify`: for someone who trusts nobody and holds the log's public key.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
+
+use anyhow::{Context, bail, ensure};
+use audit::{Checkpoint, VerifierKey, verify::Progress};
+
+use super::{key_text, prove_growth, read_checkpoints, receipt::ReceiptFile};
+use crate::{
+    client::{Client, Profile},
+    show,
+};
+
+/// Verify a whole log, or a receipt, with the public key alone.
+#[derive(clap::Args)]
+#[command(after_long_help = include_str!("../../../../../deploy/help/audit-verify.txt"))]
+#[group(id = "what", required = true, multiple = true, args = ["database", "receipt"])]
+pub(crate) struct Verify {
+    /// Whole log: its SQLite file, or a copy of it.
+    #[arg(long, value_name = "FILE", conflicts_with = "receipt")]
+    database: Option<PathBuf>,
+    /// Receipt, as `lienthong query --receipt` and `lienthong verify --receipt` keep it.
+    #[arg(long, value_name = "FILE")]
+    receipt: Option<PathBuf>,
+    /// The answer the receipt was given with, as --response keeps it.
+    #[arg(long, value_name = "FILE", requires = "receipt")]
+    response: Option<PathBuf>,
+    /// Client profile: fetch a fresh proof from the hub, and let it prove that the log still holds all checkpoints kept.
+    #[arg(long, short, value_name = "FILE", requires = "receipt")]
+    profile: Option<PathBuf>,
+    /// The log's public key (name+hash+key), or a file that holds it.
+    #[arg(long, value_name = "KEY")]
+    key: String,
+    /// A checkpoint kept from earlier: the log must still hold it. Repeatable.
+    #[arg(long, value_name = "FILE")]
+    checkpoint: Vec<PathBuf>,
+    /// Print JSON instead of text.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Deadline of each call for a fresh proof.
+const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+
+impl Verify {
+    pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
+        let key = VerifierKey::parse(&key_text(&self.key)?)?;
+        let kept = read_checkpoints(&self.checkpoint, &key)?;
+        match (&self.database, &self.receipt) {
+            (Some(database), _) => self.database(database, &key, &kept).await?,
+            (None, Some(receipt)) => self.receipt(receipt, &key, &kept).await?,
+            (None, None) => bail!("nothing to verify: give --database or --receipt"),
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    async fn database(&self, path: &Path, key: &VerifierKey, kept: &[Checkpoint]) -> anyhow::Result<()> {
+        ensure!(path.is_file(), "{} is not a file", path.display());
+        let bar = bar()?;
+        let report = audit::verify::verify_store(path, key, kept, |progress| show_progress(&bar, progress)).await;
+        bar.finish_and_clear();
+        let report = report?;
+        if self.json {
+            show::line(serde_json::json!({
+                "verified": true,
+                "tree_size": report.tree_size,
+                "root_hash": hex::encode(report.root_hash),
+                "checkpoints": report.checkpoint_count,
+            }))?;
+        } else {
+            show::line(format!(
+                "The log verifies: {} entries, {} tree hashes, {} signed checkpoints, root {}.",
+                report.tree_size,
+                report.hash_count,
+                report.checkpoint_count,
+                hex::encode(report.root_hash)
+            ))?;
+        }
+        Ok(())
+    }
+
+    async fn receipt(&self, path: &Path, key: &VerifierKey, kept: &[Checkpoint]) -> anyhow::Result<()> {
+        let receipt = ReceiptFile::load(path)?;
+        self.check_response(&receipt)?;
+        let then = receipt.check_kept_proof(key)?;
+        let checkpoint = match &self.profile {
+            Some(profile) => {
+                let client = Client::connect(&Profile::load(profile)?, CALL_TIMEOUT).await?;
+                let now = receipt.check_with_hub(&client, key).await?;
+                for older in then.iter().chain(kept) {
+                    prove_growth(&client, older, &now, key).await?;
+                }
+                now
+            }
+            None => {
+                let Some(then) = then else {
+                    bail!("the receipt was kept without a proof: give --profile to fetch one from the hub")
+                };
+                ensure!(
+                    kept.is_empty(),
+                    "a receipt alone does not show what became of a checkpoint: give --profile to ask the hub for the proof"
+                );
+                then
+            }
+        };
+        if self.json {
+            return Ok(show::line(serde_json::json!({
+                "verified": true,
+                "log_index": receipt.log_index,
+                "tree_size": checkpoint.tree_size,
+                "root_hash": hex::encode(checkpoint.root_hash),
+                "response_verified": self.response.is_some(),
+                "proof_fetched_now": self.profile.is_some(),
+                "checkpoints": kept.len(),
+            }))?);
+        }
+        show::line(format!(
+            "The receipt verifies: its entry {} is in the log {} of {} entries, whose root {} is signed.",
+            receipt.log_index,
+            checkpoint.origin,
+            checkpoint.tree_size,
+            hex::encode(checkpoint.root_hash)
+        ))?;
+        if self.response.is_some() {
+            show::line("The response is the one the receipt was given with.")?;
+        }
+        if self.profile.is_some() {
+            show::line("The log as it is now still holds all that the checkpoints kept cover.")?;
+        }
+        Ok(())
+    }
+
+    fn check_response(&self, receipt: &ReceiptFile) -> anyhow::Result<()> {
+        let Some(path) = &self.response else { return Ok(()) };
+        let response = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+        receipt.check_response(&response)
+    }
+}
+
+fn bar() -> anyhow::Result<indicatif::ProgressBar> {
+    let style = indicatif::ProgressStyle::with_template("{bar:40} {pos}/{len} entries, {eta} left")?;
+    Ok(indicatif::ProgressBar::no_length().with_style(style))
+}
+
+fn show_progress(bar: &indicatif::ProgressBar, progress: Progress) {
+    bar.set_length(progress.tree_size);
+    bar.set_position(progress.verified);
+}
