@@ -3,6 +3,7 @@
 mod access_tools;
 mod adapter;
 mod bad_input;
+mod command;
 mod demo;
 mod design;
 mod kill;
@@ -10,5 +11,6 @@ mod python;
 mod receipts;
 mod services;
 mod telemetry;
+mod tiles;
 mod truth;
 mod withheld;

@@ -1,52 +1,12 @@
 //! Receipts: what a caller keeps of an answer shows years later that the query is in the log, and whether the log is still
 //! the one it was.
 
-use std::{
-    path::PathBuf,
-    process::{Command, Output},
-};
+use std::path::PathBuf;
 
 use proto::audit::v1::{GetConsistencyProofRequest, audit_service_client::AuditServiceClient};
-use tests::{Databases, Engine, Hub, HubFiles, Settings, binary, client_of, error_info};
+use tests::{Databases, Engine, Hub, HubFiles, Settings, client_of, error_info};
 
-pub(crate) fn run(arguments: &[&str]) -> Output {
-    Command::new(binary()).args(arguments).output().unwrap()
-}
-
-pub(crate) fn text(output: &Output) -> String {
-    format!("{}\n{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
-}
-
-/// Runs and must succeed; what it printed.
-pub(crate) fn done(arguments: &[&str]) -> String {
-    let output = run(arguments);
-    assert!(output.status.success(), "{arguments:?}: {}", text(&output));
-    text(&output)
-}
-
-/// Runs and must fail with exit code 1 and these words.
-pub(crate) fn fails(arguments: &[&str], words: &str) {
-    let output = run(arguments);
-    assert_eq!(output.status.code(), Some(1), "{arguments:?}: {}", text(&output));
-    assert!(text(&output).contains(words), "{words:?} is not in: {}", text(&output));
-}
-
-/// A client profile for a system of the hub.
-pub(crate) fn profile(files: &HubFiles, hub: &Hub, system: &str) -> String {
-    let name = system.replace('/', "_");
-    let path = files.path(&format!("{name}.toml"));
-    let text = format!(
-        "endpoint = \"https://{}\"\nauthority = \"keys/ca.pem\"\ncertificate = \"keys/{name}.pem\"\n\
-         private_key = \"keys/{name}.key\"\n[officer]\nid = \"1\"\nname = \"Test\"\n",
-        hub.address
-    );
-    std::fs::write(&path, text).unwrap();
-    path.to_str().unwrap().to_owned()
-}
-
-pub(crate) fn path(files: &HubFiles, name: &str) -> String {
-    files.path(name).to_str().unwrap().to_owned()
-}
+use crate::command::{done, fails, path, profile};
 
 const PURPOSE: [&str; 2] = ["--purpose", "test_everything"];
 
@@ -80,7 +40,9 @@ async fn a_receipt_verifies_without_the_hub_and_notices_another_log() {
 
     // Over the API: wrong sizes name their field.
     let mut service = AuditServiceClient::new(client_of(&hub, &files, "H21.99/all").await);
-    for (from, to, field) in [(3, 2, "from_tree_size"), (1_000_000, 0, "from_tree_size"), (1, 1_000_000, "to_tree_size")] {
+    for (from, to, field) in
+        [(3, 2, "from_tree_size"), (1_000_000, 0, "from_tree_size"), (1, 1_000_000, "to_tree_size")]
+    {
         let request = GetConsistencyProofRequest { from_tree_size: from, to_tree_size: to };
         let status = service.get_consistency_proof(request).await.unwrap_err();
         assert_eq!(status.code(), tonic::Code::InvalidArgument);

@@ -168,6 +168,56 @@ pub enum Damage {
         /// The size of the checkpoint kept.
         kept: u64,
     },
+    /// A file of a tiled log is missing.
+    #[error("{path} is missing")]
+    TileMissing {
+        /// The file, below the log's folder.
+        path: String,
+    },
+    /// A tile of hashes has another length than its name says.
+    #[error("{path} has {length} bytes instead of {expected}")]
+    TileLength {
+        /// The file, below the log's folder.
+        path: String,
+        /// Its length.
+        length: u64,
+        /// The length it should have.
+        expected: u64,
+    },
+    /// A hash of a tile is not that of the entries below it.
+    #[error("hash {place} of {path} does not match the tiles below it")]
+    TileChanged {
+        /// The file, below the log's folder.
+        path: String,
+        /// Number of the hash in the tile, from 0.
+        place: usize,
+    },
+    /// An entry and its hash contradict each other; which one was changed cannot be told.
+    #[error("entry {log_index} in {bundle} does not match its hash in {tile}")]
+    EntryUnmatched {
+        /// Its index.
+        log_index: u64,
+        /// File of the entry.
+        bundle: String,
+        /// File of the hash.
+        tile: String,
+    },
+    /// A bundle does not hold the entries its name says.
+    #[error("{path} holds no whole bundle: it goes wrong at entry {log_index}")]
+    BundleMalformed {
+        /// The file, below the log's folder.
+        path: String,
+        /// Index of the entry that is cut, missing or too many.
+        log_index: u64,
+    },
+    /// An earlier partial tile is not the beginning of the later one.
+    #[error("{path} is not the beginning of {later}")]
+    PartialChanged {
+        /// The earlier file, below the log's folder.
+        path: String,
+        /// The later file.
+        later: String,
+    },
     /// The log is signed and whole, but another than it was.
     #[error("the entries are not those of the checkpoint of tree size {tree_size} kept earlier")]
     Rewritten {

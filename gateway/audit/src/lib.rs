@@ -28,6 +28,7 @@ mod note;
 mod search;
 mod store;
 mod subject;
+pub mod tiles;
 pub mod tree;
 pub mod verify;
 mod writer;

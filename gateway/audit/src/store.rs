@@ -171,6 +171,20 @@ pub(crate) async fn newest_head(connection: &mut SqliteConnection) -> Result<Opt
     Ok(head.map(|(size, note)| (size as u64, note_text(note))))
 }
 
+/// The oldest checkpoint of at least this size: size it is filed under, and note.
+pub(crate) async fn head_from(
+    connection: &mut SqliteConnection,
+    size_min: u64,
+) -> Result<Option<(u64, String)>, sqlx::Error> {
+    let head: Option<(i64, Vec<u8>)> = sqlx::query_as(
+        "SELECT tree_size, CAST(note AS BLOB) FROM heads WHERE tree_size >= ? ORDER BY tree_size LIMIT 1",
+    )
+    .bind(size_min as i64)
+    .fetch_optional(connection)
+    .await?;
+    Ok(head.map(|(size, note)| (size as u64, note_text(note))))
+}
+
 /// The checkpoints in a range of sizes, ascending.
 pub(crate) async fn heads(
     connection: &mut SqliteConnection,

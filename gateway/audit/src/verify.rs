@@ -29,6 +29,12 @@ pub enum VerifyError {
     /// The checkpoint is not one the key signed.
     #[error("checkpoint: {0}")]
     Checkpoint(#[from] NoteError),
+    /// The file in which an earlier verification says how far it came cannot be relied on.
+    #[error("{path} is damaged or of another log; without it everything is verified anew")]
+    State {
+        /// The file.
+        path: String,
+    },
     /// The entry is not in the tree of the checkpoint.
     #[error("inclusion proof: {0}")]
     Proof(#[from] ProofError),
@@ -229,7 +235,7 @@ async fn hashes(connection: &mut SqliteConnection, leaves: Range<u64>) -> Result
 
 /// Opens the file for reading only. Without a write-ahead log beside it nobody has it open, and it can be read from a
 /// medium on which nothing can be written.
-async fn open(path: &Path) -> Result<SqliteConnection, VerifyError> {
+pub(crate) async fn open(path: &Path) -> Result<SqliteConnection, VerifyError> {
     let mut write_ahead_log = path.as_os_str().to_owned();
     write_ahead_log.push("-wal");
     let closed = !Path::new(&write_ahead_log).exists();

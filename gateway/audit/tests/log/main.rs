@@ -7,6 +7,7 @@ mod crash;
 mod damage;
 mod rate;
 mod search;
+mod tiles;
 
 use std::path::PathBuf;
 

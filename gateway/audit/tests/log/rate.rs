@@ -75,3 +75,44 @@ async fn one_row_transactions() -> f64 {
     }
     f64::from(count) / started.elapsed().as_secs_f64()
 }
+
+/// Verifying files, beside hashing the same bytes once.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "a measurement: run it alone, in release"]
+async fn tiles_exported_and_verified_per_second() {
+    let place = Place::empty();
+    let log = place.open().await;
+    let count = 300_000;
+    crate::fill(&log, 0..count).await;
+    log.close().await;
+    let (folder, key) = (place.directory.path().join("tiles"), place.verifier());
+    let begun = Instant::now();
+    let exported = audit::tiles::export(&place.path(), &key, &folder, |_, _| {}).await.unwrap();
+    let seconds = begun.elapsed().as_secs_f64();
+    println!("{count} entries exported in {seconds:.2} s, {} files", exported.file_count);
+    for _ in 0..3 {
+        let begun = Instant::now();
+        audit::tiles::verify(&folder, &key, &[], None, |_| {}).unwrap();
+        let verified = begun.elapsed().as_secs_f64();
+        let begun = Instant::now();
+        let (mut folders, mut bytes) = (vec![folder.clone()], 0);
+        while let Some(next) = folders.pop() {
+            for file in std::fs::read_dir(next).unwrap() {
+                let path = file.unwrap().path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else {
+                    let content = std::fs::read(path).unwrap();
+                    bytes += content.len();
+                    std::hint::black_box(audit::tree::leaf_hash(&content));
+                }
+            }
+        }
+        let hashed = begun.elapsed().as_secs_f64();
+        println!(
+            "{bytes} bytes verified in {verified:.2} s ({:.0} entries/s), read and hashed in {hashed:.2} s: {:.2} of that speed",
+            count as f64 / verified,
+            hashed / verified
+        );
+    }
+}

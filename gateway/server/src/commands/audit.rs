@@ -1,6 +1,7 @@
 //! `lienthong audit`: for operators, inspectors, and whoever keeps a receipt.
 
 mod checkpoint;
+mod export;
 mod receipt;
 mod verify;
 
@@ -35,6 +36,8 @@ pub(crate) enum Audit {
     Prove(Prove),
     /// Fetch the newest signed checkpoint, and check that the log still holds those kept earlier.
     Checkpoint(checkpoint::Checkpoint),
+    /// Write the log as files anyone can serve and verify (C2SP tlog-tiles), or bring them up to date.
+    Export(export::Export),
     /// Verify a whole log, or a receipt, with the public key alone.
     Verify(Box<verify::Verify>),
 }
@@ -112,6 +115,7 @@ impl Audit {
             Self::Tail(command) => command.run().await,
             Self::Prove(command) => command.run().await,
             Self::Checkpoint(command) => command.run().await,
+            Self::Export(command) => command.run().await,
             Self::Verify(command) => command.run().await,
         }
     }
@@ -341,8 +345,7 @@ fn hashes(proof: &[Vec<u8>]) -> anyhow::Result<Vec<Hash>> {
 fn read_checkpoints(paths: &[PathBuf], key: &VerifierKey) -> anyhow::Result<Vec<audit::Checkpoint>> {
     let read = |path: &PathBuf| {
         let note = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-        audit::Checkpoint::open(&note, key)
-            .with_context(|| format!("{} is no checkpoint of this log", path.display()))
+        audit::Checkpoint::open(&note, key).with_context(|| format!("{} is no checkpoint of this log", path.display()))
     };
     paths.iter().map(read).collect()
 }

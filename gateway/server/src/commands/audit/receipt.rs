@@ -8,6 +8,7 @@ use std::{
 
 use anyhow::{Context, anyhow, bail, ensure};
 use audit::{Checkpoint, Hash, VerifierKey};
+use prost::Message;
 use proto::{
     audit::v1::{self as log, audit_service_client::AuditServiceClient},
     query::v1::Receipt,
@@ -99,8 +100,7 @@ impl Keep {
 impl ReceiptFile {
     pub(crate) fn load(path: &Path) -> anyhow::Result<Self> {
         let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-        let file: Self =
-            serde_json::from_str(&text).with_context(|| format!("{} is no receipt", path.display()))?;
+        let file: Self = serde_json::from_str(&text).with_context(|| format!("{} is no receipt", path.display()))?;
         ensure!(file.format == FORMAT, "{} has the form {}, known is {FORMAT}", path.display(), file.format);
         Ok(file)
     }
@@ -139,6 +139,21 @@ impl ReceiptFile {
         self.check_origin(key)?;
         let (hashes, note) = fetch_proof(client, self.log_index).await?;
         self.check_proof(&hashes, &note, key)
+    }
+
+    /// Checks that an entry of a verified log is the one the receipt was given for.
+    pub(crate) fn check_entry(&self, entry_bytes: &[u8]) -> anyhow::Result<()> {
+        let index = self.log_index;
+        ensure!(
+            audit::tree::leaf_hash(entry_bytes) == self.leaf_hash()?,
+            "entry {index} of the log is another than the receipt's"
+        );
+        let entry = log::Entry::decode(entry_bytes).with_context(|| format!("entry {index} cannot be read"))?;
+        ensure!(
+            entry.response_digest == self.response_digest()?,
+            "the receipt states another response digest than entry {index}"
+        );
+        Ok(())
     }
 
     fn check_origin(&self, key: &VerifierKey) -> anyhow::Result<()> {

@@ -19,19 +19,26 @@ use crate::{
 /// Verify a whole log, or a receipt, with the public key alone.
 #[derive(clap::Args)]
 #[command(after_long_help = include_str!("../../../../../deploy/help/audit-verify.txt"))]
-#[group(id = "what", required = true, multiple = true, args = ["database", "receipt"])]
+#[group(id = "what", required = true, multiple = true, args = ["database", "tiles", "receipt"])]
 pub(crate) struct Verify {
     /// Whole log: its SQLite file, or a copy of it.
-    #[arg(long, value_name = "FILE", conflicts_with = "receipt")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["tiles", "receipt"])]
     database: Option<PathBuf>,
-    /// Receipt, as `lienthong query --receipt` and `lienthong verify --receipt` keep it.
+    /// Whole log: its folder of tiles, as `lienthong audit export` writes it.
+    #[arg(long, value_name = "DIR")]
+    tiles: Option<PathBuf>,
+    /// With --tiles: remember in this file how far the verification came, and go on from there the next time.
+    #[arg(long, value_name = "FILE", requires = "tiles")]
+    state: Option<PathBuf>,
+    /// Receipt, as `lienthong query --receipt` and `lienthong verify --receipt` keep it. With --tiles it is held against
+    /// its entry there.
     #[arg(long, value_name = "FILE")]
     receipt: Option<PathBuf>,
     /// The answer the receipt was given with, as --response keeps it.
     #[arg(long, value_name = "FILE", requires = "receipt")]
     response: Option<PathBuf>,
     /// Client profile: fetch a fresh proof from the hub, and let it prove that the log still holds all checkpoints kept.
-    #[arg(long, short, value_name = "FILE", requires = "receipt")]
+    #[arg(long, short, value_name = "FILE", requires = "receipt", conflicts_with = "tiles")]
     profile: Option<PathBuf>,
     /// The log's public key (name+hash+key), or a file that holds it.
     #[arg(long, value_name = "KEY")]
@@ -51,10 +58,11 @@ impl Verify {
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
         let key = VerifierKey::parse(&key_text(&self.key)?)?;
         let kept = read_checkpoints(&self.checkpoint, &key)?;
-        match (&self.database, &self.receipt) {
-            (Some(database), _) => self.database(database, &key, &kept).await?,
-            (None, Some(receipt)) => self.receipt(receipt, &key, &kept).await?,
-            (None, None) => bail!("nothing to verify: give --database or --receipt"),
+        match (&self.database, &self.tiles, &self.receipt) {
+            (Some(database), ..) => self.database(database, &key, &kept).await?,
+            (None, Some(tiles), receipt) => self.tiles(tiles, receipt.as_deref(), &key, kept)?,
+            (None, None, Some(receipt)) => self.receipt(receipt, &key, &kept).await?,
+            (None, None, None) => bail!("nothing to verify: give --database, --tiles or --receipt"),
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -80,6 +88,61 @@ impl Verify {
                 report.checkpoint_count,
                 hex::encode(report.root_hash)
             ))?;
+        }
+        Ok(())
+    }
+
+    fn tiles(
+        &self,
+        folder: &Path,
+        receipt: Option<&Path>,
+        key: &VerifierKey,
+        mut kept: Vec<Checkpoint>,
+    ) -> anyhow::Result<()> {
+        let receipt = receipt.map(ReceiptFile::load).transpose()?;
+        if let Some(receipt) = &receipt {
+            self.check_response(receipt)?;
+            kept.extend(receipt.check_kept_proof(key)?);
+        }
+        let bar = bar()?;
+        let report =
+            audit::tiles::verify(folder, key, &kept, self.state.as_deref(), |progress| show_progress(&bar, progress));
+        bar.finish_and_clear();
+        let report = report?;
+        if let Some(receipt) = &receipt {
+            receipt.check_entry(&audit::tiles::entry(folder, receipt.log_index, report.checkpoint.tree_size)?)?;
+        }
+        let (tree_size, root) = (report.checkpoint.tree_size, hex::encode(report.checkpoint.root_hash));
+        if self.json {
+            return Ok(show::line(serde_json::json!({
+                "verified": true,
+                "tree_size": tree_size,
+                "root_hash": root,
+                "bundles": report.bundle_count,
+                "tiles": report.tile_count,
+                "resumed_from": report.resumed_from,
+                "checkpoints": kept.len(),
+                "receipt_log_index": receipt.as_ref().map(|receipt| receipt.log_index),
+                "response_verified": self.response.is_some(),
+            }))?);
+        }
+        show::line(format!(
+            "The log verifies: {tree_size} entries, root {root}, signed by {}; {} entry bundles and {} hash tiles read.",
+            key.name(),
+            report.bundle_count,
+            report.tile_count
+        ))?;
+        if report.resumed_from > 0 {
+            show::line(format!("The first {} entries were verified earlier and not read again.", report.resumed_from))?;
+        }
+        if !kept.is_empty() {
+            show::line(format!("It holds unchanged all that {} checkpoints kept cover.", kept.len()))?;
+        }
+        if let Some(receipt) = &receipt {
+            show::line(format!("Entry {} is the one of the receipt, response digest included.", receipt.log_index))?;
+        }
+        if self.response.is_some() {
+            show::line("The response is the one the receipt was given with.")?;
         }
         Ok(())
     }
@@ -142,12 +205,12 @@ impl Verify {
     }
 }
 
-fn bar() -> anyhow::Result<indicatif::ProgressBar> {
+pub(super) fn bar() -> anyhow::Result<indicatif::ProgressBar> {
     let style = indicatif::ProgressStyle::with_template("{bar:40} {pos}/{len} entries, {eta} left")?;
     Ok(indicatif::ProgressBar::no_length().with_style(style))
 }
 
-fn show_progress(bar: &indicatif::ProgressBar, progress: Progress) {
+pub(super) fn show_progress(bar: &indicatif::ProgressBar, progress: Progress) {
     bar.set_length(progress.tree_size);
     bar.set_position(progress.verified);
 }

@@ -1,0 +1,57 @@
+//! `lienthong audit export`: the log as files that anyone can serve and verify.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use anyhow::ensure;
+use audit::{VerifierKey, verify::Progress};
+
+use super::{
+    key_text,
+    verify::{bar, show_progress},
+};
+use crate::show;
+
+#[derive(clap::Args)]
+pub(crate) struct Export {
+    /// SQLite file of the log, or a copy of it. The hub may be running on it.
+    #[arg(long, value_name = "FILE")]
+    database: PathBuf,
+    /// The log's public key (name+hash+key), or a file that holds it.
+    #[arg(long, value_name = "KEY")]
+    key: String,
+    /// Folder to bring up to date, or to begin: checkpoint, hash tiles and entry bundles as C2SP tlog-tiles names them.
+    /// An export that was interrupted goes on where it stopped.
+    #[arg(long, value_name = "DIR")]
+    tiles: PathBuf,
+    /// Print JSON instead of text.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Export {
+    pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
+        let key = VerifierKey::parse(&key_text(&self.key)?)?;
+        ensure!(self.database.is_file(), "{} is not a file", self.database.display());
+        let bar = bar()?;
+        let exported = audit::tiles::export(&self.database, &key, &self.tiles, |verified, tree_size| {
+            show_progress(&bar, Progress { verified, tree_size });
+        })
+        .await;
+        bar.finish_and_clear();
+        let audit::tiles::Exported { from_tree_size, tree_size, file_count } = exported?;
+        if self.json {
+            show::line(serde_json::json!({
+                "from_tree_size": from_tree_size,
+                "tree_size": tree_size,
+                "files": file_count,
+            }))?;
+        } else {
+            show::line(format!(
+                "{} holds the log of {tree_size} entries: {} new, {file_count} files written.",
+                self.tiles.display(),
+                tree_size - from_tree_size
+            ))?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
