@@ -73,8 +73,7 @@ pub fn verify(
         walk.bundle(index)?;
         let verified = walk.frontier.size();
         progress(Progress { verified, tree_size });
-        if verified % WIDTH == 0
-            && (index + 1).is_multiple_of(SAVE_INTERVAL)
+        if verified.is_multiple_of(SAVE_INTERVAL * WIDTH)
             && let Some(path) = state
         {
             walk.state(start.checkpoint.clone()).save(path, key)?;
