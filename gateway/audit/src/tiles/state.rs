@@ -21,7 +21,7 @@ pub(super) struct State {
     pub(super) tree_size: u64,
     /// Hashes of the last, not yet full tile of each level from 1 on.
     pub(super) pending: Vec<Vec<Hash>>,
-    /// The newest checkpoint verified whole.
+    /// The newest checkpoint verified whole, unless the size has passed it.
     pub(super) checkpoint: Option<Checkpoint>,
 }
 

@@ -76,7 +76,9 @@ pub fn verify(
         if verified.is_multiple_of(SAVE_INTERVAL * WIDTH)
             && let Some(path) = state
         {
-            walk.state(start.checkpoint.clone()).save(path, key)?;
+            // One that was passed has been compared, and would only make the next verification begin anew.
+            let ahead = start.checkpoint.clone().filter(|earlier| earlier.tree_size > verified);
+            walk.state(ahead).save(path, key)?;
         }
     }
     let end = walk.state(Some(checkpoint.clone()));
