@@ -111,7 +111,8 @@ impl AuditService for AuditHandler {
         let to_tree_size = or_newest(to_tree_size, &newest);
         let hashes = self.hub.audit.consistency_proof(from_tree_size, to_tree_size).await;
         let hashes = hashes.map_err(|error| match error {
-            AuditError::TreeSizeNotFound { .. } => from_log("to_tree_size", &error),
+            AuditError::TreeSizeNotFound { .. } => wrong("to_tree_size", error.to_string()),
+            AuditError::Proof(_) => wrong("from_tree_size", error.to_string()),
             error => from_log("from_tree_size", &error),
         })?;
         Ok(Response::new(wire::ConsistencyProof {
@@ -314,15 +315,14 @@ fn filter(hub: &Hub, request: &wire::SearchEntriesRequest) -> Result<(Filter, us
     Ok((filter, page_size))
 }
 
+/// The status of a field with an impossible value.
+fn wrong(field: &str, english: String) -> Status {
+    let vietnamese = "giá trị không hợp lệ".to_owned();
+    status::invalid(vec![Violation { field: field.to_owned(), english, vietnamese }])
+}
+
 /// The status of an error of the log's reading side.
 fn from_log(field: &str, error: &AuditError) -> Status {
-    let wrong = |field: &str, english: String| {
-        status::invalid(vec![Violation {
-            field: field.to_owned(),
-            english,
-            vietnamese: "giá trị không hợp lệ".to_owned(),
-        }])
-    };
     match error {
         AuditError::EntryNotFound { .. } => {
             status::plain(Code::NotFound, "ENTRY_NOT_FOUND", &error.to_string(), "Không có mục nhật ký này.")
