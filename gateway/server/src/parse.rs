@@ -48,23 +48,23 @@ impl Check {
         });
     }
 
-    fn finish<T>(self, value: Option<T>) -> Result<T, Unreadable> {
+    fn finish<T>(self, value: Option<T>) -> Result<T, Box<Unreadable>> {
         match value {
             Some(value) if self.violations.is_empty() => Ok(value),
-            _ => Err(Unreadable { violations: self.violations, asked: self.asked }),
+            _ => Err(Box::new(Unreadable { violations: self.violations, asked: self.asked })),
         }
     }
 }
 
 /// Parses a `Query` request.
-pub(crate) fn question(hub: &Hub, request: wire::QueryRequest) -> Result<Question, Unreadable> {
+pub(crate) fn question(hub: &Hub, request: wire::QueryRequest) -> Result<Question, Box<Unreadable>> {
     let mut check = Check::default();
     let parsed = question_parts(&mut check, hub, request);
     check.finish(parsed)
 }
 
 /// Parses the query inside a batch item.
-pub(crate) fn batch_item(hub: &Hub, request: wire::BatchQueryRequest) -> (String, Result<Question, Unreadable>) {
+pub(crate) fn batch_item(hub: &Hub, request: wire::BatchQueryRequest) -> (String, Result<Question, Box<Unreadable>>) {
     let mut check = Check::default();
     if request.item_id.is_empty() || request.item_id.chars().count() > 64 {
         check.wrong("item_id", "must have 1 to 64 characters", "phải có từ 1 đến 64 ký tự");
@@ -95,7 +95,7 @@ fn question_parts(check: &mut Check, hub: &Hub, request: wire::QueryRequest) -> 
 }
 
 /// Parses a `Verify` request. Claims about one record type become one selection.
-pub(crate) fn verify_question(hub: &Hub, request: wire::VerifyRequest) -> Result<VerifyQuestion, Unreadable> {
+pub(crate) fn verify_question(hub: &Hub, request: wire::VerifyRequest) -> Result<VerifyQuestion, Box<Unreadable>> {
     let mut check = Check::default();
     let subject = subject(&mut check, request.subject);
     let mut selections: Vec<Selection> = Vec::new();
@@ -182,7 +182,7 @@ pub(crate) fn access_check(
     selected: Vec<wire::Selection>,
     stated: Option<wire::Purpose>,
     acting: Option<wire::Officer>,
-) -> Result<AccessCheck, Unreadable> {
+) -> Result<AccessCheck, Box<Unreadable>> {
     let mut check = Check::default();
     let selections = selections(&mut check, &hub.schema, selected);
     let purpose = purpose(&mut check, hub, stated);
@@ -196,14 +196,14 @@ pub(crate) fn access_check(
 }
 
 /// Parses the officer who reads the log.
-pub(crate) fn reader(name: &str, officer_field: Option<wire::Officer>) -> Result<Officer, Unreadable> {
+pub(crate) fn reader(name: &str, officer_field: Option<wire::Officer>) -> Result<Officer, Box<Unreadable>> {
     let mut check = Check::default();
     let parsed = officer(&mut check, name, officer_field);
     check.finish(parsed)
 }
 
 /// Parses a number given with its kind.
-pub(crate) fn identifier(field: &str, kind: IdentifierKind, value: &str) -> Result<Key, Unreadable> {
+pub(crate) fn identifier(field: &str, kind: IdentifierKind, value: &str) -> Result<Key, Box<Unreadable>> {
     let mut check = Check::default();
     let wrapped = match kind {
         IdentifierKind::PersonalId => Identifier::PersonalId(value.to_owned()),

@@ -1,6 +1,6 @@
 use super::*;
 
-fn subject_of(identifier: Identifier) -> Result<Key, Unreadable> {
+fn subject_of(identifier: Identifier) -> Result<Key, Box<Unreadable>> {
     let mut check = Check::default();
     let parsed = subject(&mut check, Some(wire::Subject { identifier: Some(identifier) }));
     check.finish(parsed)

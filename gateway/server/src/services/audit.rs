@@ -50,7 +50,7 @@ impl AuditService for AuditHandler {
                     Ok(parsed) => parsed,
                     Err(mut unreadable) => {
                         unreadable.asked.officer = Some(reader);
-                        return Err(rejected(&hub, &call, unreadable).await);
+                        return Err(rejected(&hub, &call, *unreadable).await);
                     }
                 };
                 let mut reading = permitted(&hub, &call, &reader, details(&request)).await?;
@@ -182,7 +182,7 @@ async fn reader(hub: &Hub, call: &Call, reader: Option<wire::Officer>) -> Result
     let reader = reader.map(|reader| proto::query::v1::Officer { id: reader.id, name: reader.name, unit: reader.unit });
     match parse::reader("reader", reader) {
         Ok(reader) => Ok(reader),
-        Err(unreadable) => Err(rejected(hub, call, unreadable).await),
+        Err(unreadable) => Err(rejected(hub, call, *unreadable).await),
     }
 }
 
@@ -278,7 +278,7 @@ fn details(request: &wire::SearchEntriesRequest) -> Vec<wire::Detail> {
     details
 }
 
-fn filter(hub: &Hub, request: &wire::SearchEntriesRequest) -> Result<(Filter, usize), Unreadable> {
+fn filter(hub: &Hub, request: &wire::SearchEntriesRequest) -> Result<(Filter, usize), Box<Unreadable>> {
     let given = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
     let subject = if request.subject.is_empty() && request.subject_kind() == IdentifierKind::Unspecified {
         None
@@ -295,7 +295,7 @@ fn filter(hub: &Hub, request: &wire::SearchEntriesRequest) -> Result<(Filter, us
                 english: format!("must be at most {}", audit::PAGE_SIZE_MAX),
                 vietnamese: format!("không quá {}", audit::PAGE_SIZE_MAX),
             };
-            return Err(Unreadable { violations: vec![violation], asked: Asked::default() });
+            return Err(Box::new(Unreadable { violations: vec![violation], asked: Asked::default() }));
         }
     };
     let filter = Filter {

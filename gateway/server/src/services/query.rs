@@ -41,7 +41,7 @@ impl QueryService for QueryHandler {
             .to_the_end(span, async move {
                 let answer = match parse::question(&hub, request.into_inner()) {
                     Ok(question) => hub.query(&call, &question).await,
-                    Err(unreadable) => Err(invalid(&hub, &call, Kind::Query, unreadable).await),
+                    Err(unreadable) => Err(invalid(&hub, &call, Kind::Query, *unreadable).await),
                 };
                 answer.map(Response::new).map_err(|error| status::from_call(&error))
             })
@@ -60,7 +60,7 @@ impl QueryService for QueryHandler {
             .to_the_end(span, async move {
                 let answer = match parse::verify_question(&hub, request.into_inner()) {
                     Ok(question) => hub.verify(&call, &question).await,
-                    Err(unreadable) => Err(invalid(&hub, &call, Kind::Verify, unreadable).await),
+                    Err(unreadable) => Err(invalid(&hub, &call, Kind::Verify, *unreadable).await),
                 };
                 answer.map(Response::new).map_err(|error| status::from_call(&error))
             })
@@ -137,7 +137,7 @@ async fn batch_item(
     let (item_id, parsed) = parse::batch_item(hub, item);
     let answer = match parsed {
         Ok(question) => hub.batch_item(call, &question).await,
-        Err(unreadable) => Err(invalid(hub, call, Kind::BatchItem, unreadable).await),
+        Err(unreadable) => Err(invalid(hub, call, Kind::BatchItem, *unreadable).await),
     };
     let result = match answer {
         Ok(response) => wire::batch_query_response::Result::Response(response),
