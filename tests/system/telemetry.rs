@@ -75,7 +75,9 @@ async fn spans_of_every_stage_are_exported() {
         .filter(|span| span.trace_id.iter().map(|byte| format!("{byte:02x}")).collect::<String>() == trace)
         .collect();
     let names: BTreeSet<&str> = spans.iter().map(|span| span.name.as_str()).collect();
-    for stage in ["lienthong.query.v1.QueryService/Query", "decide", "fetch", "source", "record"] {
+    for stage in
+        ["lienthong.query.v1.QueryService/Query", "validate", "decide", "fetch", "source", "assemble", "record"]
+    {
         assert!(names.contains(stage), "{stage} is among {names:?}");
     }
     let all = format!("{exported:?}\n{}", lines.lock().unwrap().join("\n"));

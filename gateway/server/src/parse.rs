@@ -3,17 +3,19 @@
 use std::{collections::HashSet, sync::Arc};
 
 use access::{Assurance, Officer};
-use adapter_sdk::Key;
-use normalize::{Conversion, Converted, Defect};
-use proto::{
-    FieldSet, RecordType, Schema,
-    options::v1::IdentifierKind,
-    query::v1::{self as wire, subject::Identifier},
-};
-use query::{Asked, Claim, Hub, Purpose, Question, Selection, VerifyQuestion, Violation};
+use proto::{FieldSet, RecordType, Schema, options::v1::IdentifierKind, query::v1 as wire};
+use query::{Claim, Hub, Purpose, Question, Selection, VerifyQuestion};
 
+mod check;
+mod subject;
 #[cfg(test)]
 mod tests;
+
+use check::{Check, unknown_name};
+use subject::{exact, subject};
+
+pub(crate) use check::{Unreadable, has_long_number};
+pub(crate) use subject::identifier;
 
 const SELECTIONS_MAX: usize = 32;
 const PATHS_MAX: usize = 200;
@@ -23,38 +25,6 @@ const JUSTIFICATION_CHARACTERS_MAX: usize = 500;
 const OFFICER_ID_CHARACTERS_MAX: usize = 64;
 const OFFICER_NAME_CHARACTERS_MAX: usize = 200;
 const REQUIRED_SOURCES_MAX: usize = 32;
-
-/// Why a request is no question, and what could be read of it all the same.
-#[derive(Debug)]
-pub(crate) struct Unreadable {
-    pub(crate) violations: Vec<Violation>,
-    pub(crate) asked: Asked,
-}
-
-/// Collects what is wrong, so that a caller learns all of it at once.
-#[derive(Default)]
-struct Check {
-    prefix: String,
-    violations: Vec<Violation>,
-    asked: Asked,
-}
-
-impl Check {
-    fn wrong(&mut self, field: impl AsRef<str>, english: impl Into<String>, vietnamese: impl Into<String>) {
-        self.violations.push(Violation {
-            field: format!("{}{}", self.prefix, field.as_ref()),
-            english: english.into(),
-            vietnamese: vietnamese.into(),
-        });
-    }
-
-    fn finish<T>(self, value: Option<T>) -> Result<T, Box<Unreadable>> {
-        match value {
-            Some(value) if self.violations.is_empty() => Ok(value),
-            _ => Err(Box::new(Unreadable { violations: self.violations, asked: self.asked })),
-        }
-    }
-}
 
 /// Parses a `Query` request.
 pub(crate) fn question(hub: &Hub, request: wire::QueryRequest) -> Result<Question, Box<Unreadable>> {
@@ -202,105 +172,6 @@ pub(crate) fn reader(name: &str, officer_field: Option<wire::Officer>) -> Result
     check.finish(parsed)
 }
 
-/// Parses a number given with its kind.
-pub(crate) fn identifier(field: &str, kind: IdentifierKind, value: &str) -> Result<Key, Box<Unreadable>> {
-    let mut check = Check::default();
-    let wrapped = match kind {
-        IdentifierKind::PersonalId => Identifier::PersonalId(value.to_owned()),
-        IdentifierKind::LegacyId => Identifier::LegacyId(value.to_owned()),
-        IdentifierKind::SocialInsuranceNumber => Identifier::SocialInsuranceNumber(value.to_owned()),
-        IdentifierKind::EnterpriseCode => Identifier::EnterpriseCode(value.to_owned()),
-        IdentifierKind::BudgetUnitCode => Identifier::BudgetUnitCode(value.to_owned()),
-        IdentifierKind::Unspecified => {
-            check.wrong(field, "needs the kind of number beside it", "thiếu loại số định danh đi kèm");
-            return check.finish(None);
-        }
-    };
-    let parsed = subject_at(&mut check, field, wrapped);
-    check.finish(parsed)
-}
-
-fn subject(check: &mut Check, subject: Option<wire::Subject>) -> Option<Key> {
-    let Some(identifier) = subject.and_then(|subject| subject.identifier) else {
-        check.wrong("subject", "must hold exactly one number", "phải có đúng một số định danh");
-        return None;
-    };
-    let field = match &identifier {
-        Identifier::PersonalId(_) => "subject.personal_id",
-        Identifier::LegacyId(_) => "subject.legacy_id",
-        Identifier::SocialInsuranceNumber(_) => "subject.social_insurance_number",
-        Identifier::EnterpriseCode(_) => "subject.enterprise_code",
-        Identifier::BudgetUnitCode(_) => "subject.budget_unit_code",
-    };
-    subject_at(check, field, identifier)
-}
-
-fn subject_at(check: &mut Check, field: &str, identifier: Identifier) -> Option<Key> {
-    let (kind, parsed, expected, expected_vi) = match identifier {
-        Identifier::PersonalId(value) => (
-            IdentifierKind::PersonalId,
-            exact(normalize::personal_id(&value), |id| id.as_str().to_owned()),
-            "12 digits beginning with a province or country code",
-            "12 chữ số, bắt đầu bằng mã tỉnh hoặc mã quốc gia",
-        ),
-        Identifier::LegacyId(value) => {
-            (IdentifierKind::LegacyId, exact(normalize::legacy_id(&value), |id| id.to_string()), "9 digits", "9 chữ số")
-        }
-        Identifier::SocialInsuranceNumber(value) => (
-            IdentifierKind::SocialInsuranceNumber,
-            exact(normalize::social_insurance_number(&value), |number| number.to_string())
-                .and_then(|number| if number.len() == 10 { Ok(number) } else { Err(Defect::WrongLength) }),
-            "10 digits",
-            "10 chữ số",
-        ),
-        Identifier::EnterpriseCode(value) => (
-            IdentifierKind::EnterpriseCode,
-            enterprise_code(&value),
-            "10 digits with a valid check digit, or 13 with a branch suffix (NNNNNNNNNN-XXX)",
-            "10 chữ số có số kiểm tra đúng, hoặc 13 chữ số gồm mã đơn vị phụ thuộc (NNNNNNNNNN-XXX)",
-        ),
-        Identifier::BudgetUnitCode(value) => (
-            IdentifierKind::BudgetUnitCode,
-            exact(normalize::budget_unit_code(&value), |code| code.to_string()),
-            "7 digits, the first not 0",
-            "7 chữ số, chữ số đầu khác 0",
-        ),
-    };
-    match parsed {
-        Ok(value) => {
-            let key = Key { kind, value };
-            check.asked.subject = Some(key.clone());
-            Some(key)
-        }
-        Err(defect) => {
-            check.wrong(
-                field,
-                format!("{}; expected {expected}", defect.reason()),
-                format!("sai định dạng; yêu cầu {expected_vi}"),
-            );
-            None
-        }
-    }
-}
-
-/// A caller's number must be right as it stands: what may be repaired in a register is refused in a question.
-fn exact<T>(conversion: Conversion<T>, text: impl Fn(T) -> String) -> Result<String, Defect> {
-    let Converted { value, notes } = conversion?;
-    if notes.is_empty() { Ok(text(value)) } else { Err(Defect::WrongLength) }
-}
-
-/// A branch may be written with or without its dash.
-fn enterprise_code(text: &str) -> Result<String, Defect> {
-    let Converted { value, notes } = normalize::tax_code(text)?;
-    let written_as_code = notes.iter().all(|note| note == normalize::Note::Punctuation);
-    match value {
-        normalize::TaxCode::Enterprise(code) | normalize::TaxCode::Branch(code) if written_as_code => {
-            Ok(code.to_string())
-        }
-        _ => Err(Defect::WrongLength),
-    }
-}
-
 fn selections(check: &mut Check, schema: &Schema, selections: Vec<wire::Selection>) -> Vec<Selection> {
     if selections.is_empty() || selections.len() > SELECTIONS_MAX {
         check.wrong(
@@ -411,15 +282,6 @@ fn purpose(check: &mut Check, hub: &Hub, purpose: Option<wire::Purpose>) -> Opti
     Some(purpose)
 }
 
-/// Whether a text holds a run of digits long enough to name a person.
-pub(crate) fn has_long_number(text: &str) -> bool {
-    longest_run_of_digits(text) >= 9
-}
-
-fn longest_run_of_digits(text: &str) -> usize {
-    text.split(|letter: char| !letter.is_ascii_digit()).map(str::len).max().unwrap_or(0)
-}
-
 fn officer(check: &mut Check, at: &str, officer: Option<wire::Officer>) -> Option<Officer> {
     let Some(officer) = officer else {
         check.wrong(
@@ -485,32 +347,4 @@ fn required_sources(check: &mut Check, hub: &Hub, ids: Vec<String>, selections: 
         }
     }
     ids
-}
-
-/// Longest name repeated back to a caller; what is longer was no misspelling.
-const NAME_CHARACTERS_MAX: usize = 100;
-
-fn unknown_name<'a>(
-    check: &mut Check,
-    at: &str,
-    what: &str,
-    what_vi: &str,
-    name: &str,
-    known: impl Iterator<Item = &'a str>,
-) {
-    // A misplaced value could be a person's: only what looks like a name of ours is repeated back.
-    let like_a_name = name.len() <= NAME_CHARACTERS_MAX
-        && longest_run_of_digits(name) < 6
-        && name.chars().any(|letter| letter.is_ascii_alphabetic())
-        && name.chars().all(|letter| letter.is_ascii_alphanumeric() || "._-*".contains(letter));
-    let shown = if like_a_name { format!(" \"{name}\"") } else { String::new() };
-    let nearest = known
-        .map(|candidate| (strsim::jaro_winkler(name, candidate), candidate))
-        .filter(|(similarity, _)| *similarity > 0.8 && like_a_name)
-        .max_by(|one, two| one.0.total_cmp(&two.0));
-    let (hint, hint_vi) = nearest.map_or_else(
-        || (String::new(), String::new()),
-        |(_, candidate)| (format!("; did you mean \"{candidate}\"?"), format!("; có phải \"{candidate}\"?")),
-    );
-    check.wrong(at, format!("unknown {what}{shown}{hint}"), format!("không có {what_vi}{shown}{hint_vi}"));
 }

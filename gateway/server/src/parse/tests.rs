@@ -1,3 +1,6 @@
+use adapter_sdk::Key;
+use proto::query::v1::subject::Identifier;
+
 use super::*;
 
 fn subject_of(identifier: Identifier) -> Result<Key, Box<Unreadable>> {

@@ -39,7 +39,7 @@ impl QueryService for QueryHandler {
         let hub = Arc::clone(&self.hub);
         self.limit
             .to_the_end(span, async move {
-                let answer = match parse::question(&hub, request.into_inner()) {
+                let answer = match validate(|| parse::question(&hub, request.into_inner())) {
                     Ok(question) => hub.query(&call, &question).await,
                     Err(unreadable) => Err(invalid(&hub, &call, Kind::Query, *unreadable).await),
                 };
@@ -58,7 +58,7 @@ impl QueryService for QueryHandler {
         let hub = Arc::clone(&self.hub);
         self.limit
             .to_the_end(span, async move {
-                let answer = match parse::verify_question(&hub, request.into_inner()) {
+                let answer = match validate(|| parse::verify_question(&hub, request.into_inner())) {
                     Ok(question) => hub.verify(&call, &question).await,
                     Err(unreadable) => Err(invalid(&hub, &call, Kind::Verify, *unreadable).await),
                 };
@@ -134,7 +134,7 @@ async fn batch_item(
             return Err(status::from_call(&invalid(hub, call, Kind::RejectedCall, unreadable).await));
         }
     };
-    let (item_id, parsed) = parse::batch_item(hub, item);
+    let (item_id, parsed) = validate(|| parse::batch_item(hub, item));
     let answer = match parsed {
         Ok(question) => hub.batch_item(call, &question).await,
         Err(unreadable) => Err(invalid(hub, call, Kind::BatchItem, *unreadable).await),
@@ -153,6 +153,11 @@ async fn batch_item(
         }
     };
     Ok(wire::BatchQueryResponse { item_id, result: Some(result) })
+}
+
+/// Reads a request in a span of its own.
+fn validate<T>(read: impl FnOnce() -> T) -> T {
+    tracing::info_span!("validate").in_scope(read)
 }
 
 async fn invalid(hub: &Hub, call: &Call, kind: Kind, unreadable: Unreadable) -> CallError {
