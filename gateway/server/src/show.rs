@@ -90,7 +90,7 @@ fn value_text(message: &DynamicMessage) -> Option<String> {
         }
         "lienthong.common.v1.CodedValue" => {
             let coded: common::CodedValue = message.transcode_to().ok()?;
-            Some(format!("{} ({})", coded.label, coded.code))
+            Some(if coded.label.is_empty() { coded.code } else { format!("{} ({})", coded.label, coded.code) })
         }
         "lienthong.common.v1.Money" => {
             let money: common::Money = message.transcode_to().ok()?;
