@@ -3,22 +3,29 @@
 //! sqlx's own pool keeps trying while a server refuses connections, until its time is up. A source that is down must
 //! say so at once, so this one connects once; and it tells a broken idle connection, which is replaced, from a server
 //! that is gone.
+//!
+//! A login is computation: a password is hashed thousands of times, and sqlx yields to other tasks every few of them. Among
+//! busy tasks each yield costs a turn of all of them, and a login takes seconds. So connections are made on threads of
+//! their own, and one that is ready after its caller has gone serves the next.
 
 use std::{
     fmt,
     future::Future,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
-use tokio::sync::Semaphore;
+use tokio::{
+    runtime::Handle,
+    sync::{OwnedSemaphorePermit, Semaphore, oneshot},
+};
 
 use super::{Ask, Failure, Row};
 use crate::PoolOptions;
 
 /// How one engine connects and reads.
-pub(crate) trait Connect: Send + Sync {
-    type Connection: Send;
+pub(crate) trait Connect: Send + Sync + 'static {
+    type Connection: Send + 'static;
 
     /// Opens a read-only connection.
     fn connect(&self) -> impl Future<Output = Result<Self::Connection, sqlx::Error>> + Send;
@@ -37,9 +44,9 @@ struct Idle<C> {
 }
 
 pub(crate) struct Pool<D: Connect> {
-    driver: D,
-    idle: Mutex<Vec<Idle<D::Connection>>>,
-    places: Semaphore,
+    driver: Arc<D>,
+    idle: Arc<Mutex<Vec<Idle<D::Connection>>>>,
+    places: Arc<Semaphore>,
     idle_timeout: Duration,
 }
 
@@ -52,35 +59,54 @@ impl<D: Connect> fmt::Debug for Pool<D> {
 impl<D: Connect> Pool<D> {
     pub(super) fn new(driver: D, options: &PoolOptions) -> Self {
         let places = Semaphore::new(options.connections_max.max(1) as usize);
-        Self { driver, idle: Mutex::new(Vec::new()), places, idle_timeout: options.idle_timeout }
+        Self {
+            driver: Arc::new(driver),
+            idle: Arc::default(),
+            places: Arc::new(places),
+            idle_timeout: options.idle_timeout,
+        }
     }
 
     /// Runs a statement on an idle connection or a new one. A connection goes back only after an answer, so one whose
     /// wait was cut short is closed, not reused.
     pub(super) async fn ask(&self, sql: &Arc<str>, ask: Ask<'_>) -> Result<Vec<Row>, Failure> {
-        let _place = self.places.acquire().await.map_err(|_| Failure::Unreachable)?;
+        let place = Arc::clone(&self.places).acquire_owned().await.map_err(|_| Failure::Unreachable)?;
         while let Some(mut connection) = self.take_idle() {
             match D::ask(&mut connection, Arc::clone(sql), ask).await {
                 Err(error) if Failure::of(&error) == Failure::Unreachable => continue,
                 outcome => return self.finish(connection, outcome),
             }
         }
-        let mut connection = self.driver.connect().await.map_err(|error| Failure::of(&error))?;
+        let (mut connection, _place) = self.connect(place).await?;
         let outcome = D::ask(&mut connection, Arc::clone(sql), ask).await;
         self.finish(connection, outcome)
+    }
+
+    /// Connects on a thread of its own, which holds the place meanwhile.
+    async fn connect(&self, place: OwnedSemaphorePermit) -> Result<(D::Connection, OwnedSemaphorePermit), Failure> {
+        let (made, wanted) = oneshot::channel();
+        let (driver, idle, runtime) = (Arc::clone(&self.driver), Arc::clone(&self.idle), Handle::current());
+        tokio::task::spawn_blocking(move || {
+            let connected = runtime.block_on(driver.connect()).map(|connection| (connection, place));
+            if let Err(Ok((connection, _place))) = made.send(connected) {
+                lock(&idle).push(Idle { connection, since: Instant::now() });
+            }
+        });
+        // Without an answer the program is about to end.
+        wanted.await.map_err(|_| Failure::Unreachable)?.map_err(|error| Failure::of(&error))
     }
 
     fn finish(&self, connection: D::Connection, outcome: Result<Vec<Row>, sqlx::Error>) -> Result<Vec<Row>, Failure> {
         let outcome = outcome.map_err(|error| Failure::of(&error));
         if outcome != Err(Failure::Unreachable) {
-            self.lock().push(Idle { connection, since: Instant::now() });
+            lock(&self.idle).push(Idle { connection, since: Instant::now() });
         }
         outcome
     }
 
     /// The connection used last; those idle for too long are closed.
     fn take_idle(&self) -> Option<D::Connection> {
-        let mut idle = self.lock();
+        let mut idle = lock(&self.idle);
         let expired = idle.iter().take_while(|idle| idle.since.elapsed() > self.idle_timeout).count();
         let expired: Vec<_> = idle.drain(..expired).collect();
         let taken = idle.pop().map(|idle| idle.connection);
@@ -89,8 +115,65 @@ impl<D: Connect> Pool<D> {
         std::mem::drop(expired);
         taken
     }
+}
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Idle<D::Connection>>> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock<C>(idle: &Mutex<Vec<Idle<C>>>) -> MutexGuard<'_, Vec<Idle<C>>> {
+    idle.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use tokio::time::timeout;
+
+    use super::*;
+
+    /// Logs in by yielding as often as a password hash does.
+    struct Slow(AtomicUsize);
+
+    impl Connect for Slow {
+        type Connection = ();
+
+        async fn connect(&self) -> Result<(), sqlx::Error> {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            std::thread::sleep(Duration::from_millis(50));
+            for _ in 0..1_000 {
+                tokio::task::yield_now().await;
+            }
+            Ok(())
+        }
+
+        async fn ask((): &mut (), _: Arc<str>, _: Ask<'_>) -> Result<Vec<Row>, sqlx::Error> {
+            Ok(Vec::new())
+        }
+    }
+
+    fn pool(connections_max: u32) -> Pool<Slow> {
+        Pool::new(Slow(AtomicUsize::new(0)), &PoolOptions { connections_max, ..PoolOptions::default() })
+    }
+
+    #[tokio::test]
+    async fn a_connection_whose_caller_has_gone_serves_the_next() {
+        let pool = pool(1);
+        let sql: Arc<str> = "SELECT 1".into();
+        assert!(timeout(Duration::from_millis(5), pool.ask(&sql, Ask::Columns)).await.is_err());
+        assert_eq!(pool.ask(&sql, Ask::Columns).await, Ok(Vec::new()));
+        assert_eq!(pool.driver.0.load(Ordering::Relaxed), 1);
+    }
+
+    /// Each yield of a login made among the callers' tasks would wait for all of them.
+    #[tokio::test]
+    async fn a_login_does_not_wait_for_busy_tasks() {
+        let busy = tokio::spawn(async {
+            loop {
+                std::thread::sleep(Duration::from_millis(5));
+                tokio::task::yield_now().await;
+            }
+        });
+        let pool = pool(1);
+        let asked = timeout(Duration::from_secs(1), pool.ask(&"SELECT 1".into(), Ask::Columns)).await;
+        busy.abort();
+        assert_eq!(asked, Ok(Ok(Vec::new())));
     }
 }
