@@ -9,6 +9,7 @@ mod design;
 mod kill;
 mod python;
 mod receipts;
+mod reload;
 mod services;
 mod telemetry;
 mod tiles;

@@ -45,7 +45,7 @@ pub(crate) async fn gather(sources: &Sources, permit: &Permit, subject: &Key, de
         for &index in sources.holding(&decision.record_type) {
             let identity = &identity;
             under_way.push(async move {
-                let source = sources.get(index);
+                let source = sources.at(index);
                 let fetch = Fetch { identity, source, record_type: &decision.record_type };
                 let (result, unasked) = fetch.run(&decision.released).await;
                 SourceAnswer {

@@ -93,7 +93,7 @@ impl<'a> Identity<'a> {
     async fn walk(&self, path: &[&Link], deadline: Instant) -> Resolved {
         let mut keys = vec![self.subject.clone()];
         for link in path {
-            let source = self.sources.get(link.source);
+            let source = self.sources.at(link.source);
             let mut next = Vec::new();
             for key in &keys {
                 let stepped = step(source, link, key, deadline).await;

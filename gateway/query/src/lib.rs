@@ -20,5 +20,5 @@ pub use error::{CallError, Failure, FailureOwner, Violation};
 pub use hub::{Answered, Hub};
 pub use question::{Asked, Call, Claim, Purpose, Question, Selection, VerifyQuestion};
 pub use record::{begin_entry, officer};
-pub use sources::{SourceSettings, Sources, SourcesError};
+pub use sources::{Source, SourceSettings, Sources, SourcesError};
 pub use values::claim_fits;

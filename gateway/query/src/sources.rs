@@ -41,12 +41,13 @@ pub enum SourcesError {
 
 /// All sources.
 pub struct Sources {
-    list: Vec<Source>,
+    list: Vec<Arc<Source>>,
     by_record_type: BTreeMap<String, Vec<usize>>,
     links: Vec<Link>,
 }
 
-pub(crate) struct Source {
+/// A source, and what is under way to it.
+pub struct Source {
     adapter: Arc<dyn Adapter>,
     slots: Semaphore,
 }
@@ -66,11 +67,11 @@ pub(crate) struct Link {
 
 impl Sources {
     /// Takes the sources in the order in which they are to appear in answers.
-    pub fn new(adapters: Vec<(Arc<dyn Adapter>, SourceSettings)>) -> Result<Self, SourcesError> {
+    pub fn new(list: Vec<Arc<Source>>) -> Result<Self, SourcesError> {
         let mut sources = Self { list: Vec::new(), by_record_type: BTreeMap::new(), links: Vec::new() };
         let mut ids = BTreeSet::new();
-        for (index, (adapter, settings)) in adapters.into_iter().enumerate() {
-            let description = adapter.describe();
+        for (index, source) in list.into_iter().enumerate() {
+            let description = source.adapter.describe();
             if !ids.insert(description.id.clone()) {
                 return Err(SourcesError::DuplicateId(description.id.clone()));
             }
@@ -78,7 +79,7 @@ impl Sources {
                 sources.by_record_type.entry(record.record_type.name.clone()).or_default().push(index);
                 sources.links.extend(links_of(index, &record.record_type, &record.lookup, &record.fields));
             }
-            sources.list.push(Source { adapter, slots: Semaphore::new(settings.concurrency_max.max(1)) });
+            sources.list.push(source);
         }
         // The source of authority is asked first.
         sources.links.sort_by_key(|link| !link.authority);
@@ -90,9 +91,9 @@ impl Sources {
         self.list.iter().map(|source| &source.adapter)
     }
 
-    /// Whether any source has this id.
-    pub fn has(&self, id: &str) -> bool {
-        self.list.iter().any(|source| source.adapter.describe().id == id)
+    /// The source of this id.
+    pub fn get(&self, id: &str) -> Option<Arc<Source>> {
+        self.list.iter().find(|source| source.id() == id).map(Arc::clone)
     }
 
     /// Whether a record type can be found from a kind of number, directly or over identity links.
@@ -112,7 +113,7 @@ impl Sources {
         self.by_record_type.get(&record_type.name).map_or(&[], Vec::as_slice)
     }
 
-    pub(crate) fn get(&self, index: usize) -> &Source {
+    pub(crate) fn at(&self, index: usize) -> &Source {
         &self.list[index]
     }
 
@@ -174,7 +175,13 @@ fn links_of(source: usize, record_type: &Arc<RecordType>, lookup: &[IdentifierKi
 }
 
 impl Source {
-    pub(crate) fn id(&self) -> &str {
+    /// A source that nothing is under way to.
+    pub fn new(adapter: Arc<dyn Adapter>, settings: &SourceSettings) -> Self {
+        Self { adapter, slots: Semaphore::new(settings.concurrency_max.max(1)) }
+    }
+
+    /// Id of the source, as its adapter describes it.
+    pub fn id(&self) -> &str {
         &self.adapter.describe().id
     }
 

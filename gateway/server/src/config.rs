@@ -12,7 +12,7 @@ use anyhow::{Context, bail};
 use serde::Deserialize;
 
 /// The whole file.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Config {
     pub(crate) server: ServerConfig,
@@ -23,12 +23,12 @@ pub(crate) struct Config {
     pub(crate) telemetry: TelemetryConfig,
     #[serde(default)]
     pub(crate) sources: Vec<SourceConfig>,
-    /// Folder the file lies in; relative paths start there.
+    /// The file; relative paths start in its folder.
     #[serde(skip)]
-    folder: PathBuf,
+    file: PathBuf,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ServerConfig {
     /// Address and port to listen on; port 0 takes a free one.
@@ -94,7 +94,7 @@ impl ServerConfig {
     }
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct TlsConfig {
     /// PEM file: the hub's certificate, then its chain.
@@ -108,7 +108,7 @@ pub(crate) struct TlsConfig {
     pub(crate) revocation_lists: Vec<PathBuf>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct AccessConfig {
     /// Folder of sharing agreements.
@@ -121,7 +121,7 @@ pub(crate) struct AccessConfig {
     pub(crate) agencies: PathBuf,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct AuditConfig {
     /// SQLite file of the log; made when absent.
@@ -141,7 +141,7 @@ impl AuditConfig {
     }
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct TelemetryConfig {
     /// Which spans and events are kept, in the syntax of `tracing_subscriber::EnvFilter`.
@@ -165,14 +165,14 @@ impl Default for TelemetryConfig {
     }
 }
 
-#[derive(Debug, Clone, Copy, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum LogFormat {
     Text,
     Json,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SourceConfig {
     /// Id of the source, as its mapping states it.
@@ -199,7 +199,7 @@ impl SourceConfig {
 }
 
 /// Where a database is. Addresses with credentials are never written into the configuration itself.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "snake_case")]
 pub(crate) enum DatabaseReference {
     /// An SQLite file.
@@ -226,7 +226,7 @@ impl Config {
         let text = fs::read_to_string(path).with_context(|| format!("cannot read configuration {}", path.display()))?;
         let mut config: Self =
             toml::from_str(&text).with_context(|| format!("configuration {} is not valid", path.display()))?;
-        config.folder = path.parent().map(Path::to_owned).unwrap_or_default();
+        config.file = path.to_owned();
         config.check()?;
         Ok(config)
     }
@@ -266,7 +266,17 @@ impl Config {
 
     /// A path of the file, as the process can open it.
     pub(crate) fn path(&self, path: &Path) -> PathBuf {
-        self.folder.join(path)
+        self.file.parent().unwrap_or(Path::new("")).join(path)
+    }
+
+    /// The file it was read from.
+    pub(crate) fn file(&self) -> &Path {
+        &self.file
+    }
+
+    /// Whether all that differs is what a reload puts in force.
+    pub(crate) fn reloads_into(&self, other: &Self) -> bool {
+        (&self.server, &self.audit, &self.telemetry) == (&other.server, &other.audit, &other.telemetry)
     }
 
     /// Reads the address a source's reference leads to.

@@ -1,7 +1,5 @@
 //! Who is at the other end of a connection: the system of an agency named by the client certificate's URI SAN.
 
-use std::time::Duration;
-
 use access::{AgencyCode, Caller};
 use aws_lc_rs::digest;
 use rustls::pki_types::CertificateDer;
@@ -16,16 +14,6 @@ pub(crate) struct Peer {
     pub(crate) caller: Caller,
     /// SHA-256 of the certificate, hex.
     pub(crate) certificate_sha256: String,
-    /// Until when the certificate holds, in seconds since 1970.
-    not_after: i64,
-}
-
-impl Peer {
-    /// How long the certificate still holds.
-    pub(crate) fn valid_for(&self) -> Duration {
-        let seconds = self.not_after.saturating_sub(chrono::Utc::now().timestamp());
-        Duration::from_secs(u64::try_from(seconds).unwrap_or(0))
-    }
 }
 
 /// Why a connection has no caller.
@@ -41,6 +29,12 @@ pub(crate) enum IdentityError {
     SeveralSpiffeIds,
     #[error("the client certificate belongs to another trust domain")]
     OtherTrustDomain,
+    #[error("the client certificate has been revoked")]
+    Revoked,
+    #[error("the client certificate has expired")]
+    Expired,
+    #[error("the client certificate is of no authority accepted now")]
+    NotTrusted,
     #[error("the SPIFFE id in the client certificate is not spiffe://<trust-domain>/agency/<code>/system/<name>")]
     MalformedSpiffeId,
 }
@@ -64,7 +58,6 @@ pub(crate) fn peer(chain: Option<&[CertificateDer<'_>]>, trust_domain: &str) -> 
     Ok(Peer {
         caller: caller(id, trust_domain)?,
         certificate_sha256: hex::encode(digest::digest(&digest::SHA256, certificate)),
-        not_after: parsed.validity().not_after.timestamp(),
     })
 }
 

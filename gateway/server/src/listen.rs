@@ -9,7 +9,6 @@ use hyper_util::{
     server::conn::auto,
     service::TowerToHyperService,
 };
-use query::Hub;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::watch,
@@ -21,19 +20,23 @@ use tower::ServiceExt;
 
 use crate::{
     call::Timeouts,
+    current::Current,
     identity::{self, IdentityError, Peer},
     rejections, status,
+    tls::PeerTrust,
 };
+
+/// A connection whose certificate is no longer accepted is cut after this time, with the streams that are still on it.
+const UNTRUSTED_GRACE: Duration = Duration::from_secs(2);
 
 /// How connections are treated.
 pub(crate) struct Listening {
-    pub(crate) tls: TlsAcceptor,
     pub(crate) trust_domain: String,
     pub(crate) handshake_timeout: Duration,
     pub(crate) connection_age_max: Duration,
     pub(crate) shutdown_timeout: Duration,
     pub(crate) timeouts: Timeouts,
-    pub(crate) hub: Arc<Hub>,
+    pub(crate) current: Arc<Current>,
     pub(crate) routes: Routes,
 }
 
@@ -68,7 +71,9 @@ async fn connection(listening: Arc<Listening>, stream: TcpStream, mut stop: watc
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "cannot turn off Nagle's algorithm");
     }
-    let tls = match tokio::time::timeout(listening.handshake_timeout, listening.tls.accept(stream)).await {
+    let trust = listening.current.trust();
+    let acceptor = TlsAcceptor::from(trust.server());
+    let tls = match tokio::time::timeout(listening.handshake_timeout, acceptor.accept(stream)).await {
         Ok(Ok(tls)) => tls,
         Ok(Err(error)) => {
             tracing::warn!(client.address = %address.ip(), %error, "TLS handshake failed");
@@ -83,10 +88,21 @@ async fn connection(listening: Arc<Listening>, stream: TcpStream, mut stop: watc
     if let Err(error) = &peer {
         tracing::warn!(client.address = %address.ip(), %error, "connection without a caller");
     }
+    let trusted = PeerTrust::new(tls.get_ref().1.peer_certificates(), trust).map(Arc::new);
+    let current = Arc::clone(&listening.current);
+    let lost = {
+        let trusted = trusted.clone();
+        async move {
+            match trusted {
+                Some(trusted) => trusted.lost(&current).await,
+                None => std::future::pending().await,
+            }
+            tokio::time::sleep(UNTRUSTED_GRACE).await;
+        }
+    };
     let (age_max, grace) = (listening.connection_age_max, listening.shutdown_timeout);
-    // Not longer than its certificate holds.
-    let left = peer.as_ref().map_or(age_max, |peer| peer.valid_for());
-    let service = tower::service_fn(move |request| answer(Arc::clone(&listening), peer.clone(), request));
+    let service =
+        tower::service_fn(move |request| answer(Arc::clone(&listening), peer.clone(), trusted.clone(), request));
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder
         .http2()
@@ -95,18 +111,27 @@ async fn connection(listening: Arc<Listening>, stream: TcpStream, mut stop: watc
         .timer(hyper_util::rt::TokioTimer::new());
     let serving = builder.serve_connection(TokioIo::new(tls), TowerToHyperService::new(service));
     tokio::pin!(serving);
-    let aged = tokio::time::sleep(age_max.min(left));
+    let aged = tokio::time::sleep(age_max);
     tokio::pin!(aged);
-    let ended = tokio::select! {
-        ended = serving.as_mut() => ended,
-        () = aged => {
-            serving.as_mut().graceful_shutdown();
-            // A stream may go on for as long as the hub would wait at its own stop; then the connection is cut.
-            tokio::time::timeout(grace, serving).await.unwrap_or(Ok(()))
+    let until_the_end = async {
+        tokio::select! {
+            ended = serving.as_mut() => ended,
+            () = aged => {
+                serving.as_mut().graceful_shutdown();
+                // A stream may go on for as long as the hub would wait at its own stop; then the connection is cut.
+                tokio::time::timeout(grace, serving).await.unwrap_or(Ok(()))
+            }
+            () = told_to_stop(&mut stop) => {
+                serving.as_mut().graceful_shutdown();
+                serving.await
+            }
         }
-        () = told_to_stop(&mut stop) => {
-            serving.as_mut().graceful_shutdown();
-            serving.await
+    };
+    let ended = tokio::select! {
+        ended = until_the_end => ended,
+        () = lost => {
+            tracing::warn!(client.address = %address.ip(), "connection cut: its certificate is no longer accepted");
+            return;
         }
     };
     if let Err(error) = ended {
@@ -122,18 +147,24 @@ pub(crate) async fn told_to_stop(stop: &mut watch::Receiver<bool>) {
 async fn answer(
     listening: Arc<Listening>,
     peer: Result<Peer, IdentityError>,
+    trusted: Option<Arc<PeerTrust>>,
     mut request: Request<Incoming>,
 ) -> Result<Response<Body>, std::convert::Infallible> {
     let peer = match peer {
         Ok(peer) => peer,
         Err(error) => return Ok(status::from_identity(error).into_http()),
     };
-    let method = request.uri().path().trim_start_matches('/').to_owned();
+    let path = request.uri().path().trim_start_matches('/').to_owned();
     let headers = request.headers().clone();
+    let hub = listening.current.hub();
+    if let Some(Err(error)) = trusted.map(|trusted| trusted.check(&listening.current)) {
+        let status = status::from_identity(error).into_http();
+        return Ok(rejections::record(&hub, &peer, &path, &headers, listening.timeouts, status).await);
+    }
     request.extensions_mut().insert(peer.clone());
     let response = match listening.routes.clone().oneshot(request.map(Body::new)).await {
         Ok(response) => response,
         Err(never) => match never {},
     };
-    Ok(rejections::record(&listening.hub, &peer, &method, &headers, listening.timeouts, response).await)
+    Ok(rejections::record(&hub, &peer, &path, &headers, listening.timeouts, response).await)
 }

@@ -1,10 +1,8 @@
 //! Whether each source could answer now: a real round trip at an interval, shown in health and catalogue.
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    collections::BTreeMap,
+    sync::{Arc, PoisonError, RwLock},
     time::Duration,
 };
 
@@ -12,25 +10,34 @@ use query::Sources;
 use tokio::sync::watch;
 use tonic_health::{ServingStatus, server::HealthReporter};
 
-use crate::listen::told_to_stop;
+use crate::{current::Current, listen::told_to_stop};
 
 /// Longest wait for one source.
 const ROUND_TRIP_MAX: Duration = Duration::from_secs(5);
 
-/// One flag per source, in the order of the sources.
-pub(crate) struct Readiness {
-    flags: Vec<AtomicBool>,
-}
+/// Which sources answered their last round trip.
+#[derive(Default)]
+pub(crate) struct Readiness(RwLock<BTreeMap<String, bool>>);
 
 impl Readiness {
     /// Nothing is ready until a round trip has shown it.
-    pub(crate) fn new(sources: &Sources) -> Self {
-        Self { flags: sources.adapters().map(|_| AtomicBool::new(false)).collect() }
+    pub(crate) fn is_ready(&self, source: &str) -> bool {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).get(source).copied().unwrap_or(false)
     }
 
-    /// The flags.
-    pub(crate) fn flags(&self) -> impl Iterator<Item = &AtomicBool> {
-        self.flags.iter()
+    /// Remembers how a source answered. Gives how it answered before.
+    fn set(&self, source: &str, ready: bool) -> Option<bool> {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).insert(source.to_owned(), ready)
+    }
+
+    /// Takes out the sources that are no longer served.
+    fn retain(&self, served: &Sources) -> Vec<String> {
+        let mut flags = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let gone: Vec<_> = flags.keys().filter(|id| served.get(id).is_none()).cloned().collect();
+        for id in &gone {
+            flags.remove(id);
+        }
+        gone
     }
 }
 
@@ -39,26 +46,32 @@ fn health_name(id: &str) -> String {
     format!("lienthong.source.{id}")
 }
 
-/// Asks all sources side by side at an interval until told to stop.
+/// Asks all sources side by side at an interval, and when they change, until told to stop.
 pub(crate) async fn watch(
     readiness: Arc<Readiness>,
-    sources: Arc<Sources>,
-    health: HealthReporter,
+    current: Arc<Current>,
+    mut health: HealthReporter,
     interval: Duration,
     mut stop: watch::Receiver<bool>,
 ) {
+    let mut changes = current.changes();
     let mut ticks = tokio::time::interval(interval);
     loop {
         tokio::select! {
             _ = ticks.tick() => {}
+            _ = changes.changed() => {}
             () = told_to_stop(&mut stop) => return,
         }
-        let round = sources.adapters().zip(readiness.flags()).map(|(adapter, flag)| {
-            let health = health.clone();
+        let sources = Arc::clone(&current.hub().sources);
+        for gone in readiness.retain(&sources) {
+            health.clear_service_status(&health_name(&gone)).await;
+        }
+        let round = sources.adapters().map(|adapter| {
+            let (health, readiness) = (health.clone(), &readiness);
             async move {
                 let ready = matches!(tokio::time::timeout(ROUND_TRIP_MAX, adapter.ready()).await, Ok(Ok(())));
                 let source = &adapter.describe().id;
-                if flag.swap(ready, Ordering::Relaxed) != ready {
+                if readiness.set(source, ready).unwrap_or(false) != ready {
                     tracing::info!(lienthong.source = source, ready, "source readiness changed");
                 }
                 let status = if ready { ServingStatus::Serving } else { ServingStatus::NotServing };

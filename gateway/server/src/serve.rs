@@ -1,10 +1,9 @@
 //! Puts the hub together from its configuration and runs it.
 
-use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use access::{AccessFiles, AccessSet};
-use adapter_sdk::{Adapter, Functions, Mapping, PoolOptions, SqlSource};
-use anyhow::{Context, anyhow};
+use anyhow::Context;
 use audit::{AuditLog, SigningKey, SubjectHasher};
 use proto::{
     Schema,
@@ -12,18 +11,20 @@ use proto::{
     catalog::v1::catalog_service_server::CatalogServiceServer,
     query::v1::query_service_server::QueryServiceServer,
 };
-use query::{Hub, SourceSettings, Sources};
-use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
-use tokio_rustls::TlsAcceptor;
+use query::Hub;
+use tokio::{net::TcpListener, signal::unix::Signal, sync::watch, task::JoinHandle};
 use tonic::service::Routes;
 
 use crate::{
     call::Timeouts,
-    config::{Config, SourceConfig},
+    config::Config,
+    current::Current,
     listen::{self, Listening},
     readiness::{self, Readiness},
+    reload::Reloader,
     services::{AuditHandler, CatalogHandler, Limit, QueryHandler},
-    tls,
+    sources::OpenSources,
+    tls::Trust,
 };
 
 /// A hub that answers.
@@ -33,17 +34,17 @@ pub(crate) struct Running {
     stop: watch::Sender<bool>,
     serving: JoinHandle<()>,
     watching: JoinHandle<()>,
-    hub: Arc<Hub>,
+    reloading: JoinHandle<()>,
+    current: Arc<Current>,
 }
 
 /// Everything a configuration names, loaded and checked; nothing is listening or written yet.
 pub(crate) struct Parts {
     pub(crate) schema: Arc<Schema>,
-    pub(crate) access: Arc<AccessSet>,
+    pub(crate) access: AccessSet,
     pub(crate) warnings: Vec<String>,
-    pub(crate) sources: Sources,
-    pub(crate) source_problems: Vec<String>,
-    tls: Arc<rustls::ServerConfig>,
+    pub(crate) sources: OpenSources,
+    trust: Trust,
     signing_key: SigningKey,
     hasher: SubjectHasher,
 }
@@ -53,22 +54,11 @@ impl Parts {
     pub(crate) fn load(config: &Config) -> anyhow::Result<Self> {
         let schema = Arc::new(Schema::builtin().context("record types")?);
         let loaded = AccessSet::load(Arc::clone(&schema), &access_files(config))?;
-        let mut adapters = Vec::new();
-        let mut source_problems = Vec::new();
-        for source in &config.sources {
-            match open_source(config, &schema, source) {
-                Ok(adapter) => {
-                    adapters.push((adapter, SourceSettings { concurrency_max: source.concurrency_max }));
-                }
-                Err(error) => source_problems.push(format!("source {}: {error:#}", source.id)),
-            }
-        }
         Ok(Self {
-            access: Arc::new(loaded.set),
+            access: loaded.set,
             warnings: loaded.warnings.iter().map(ToString::to_string).collect(),
-            sources: Sources::new(adapters)?,
-            source_problems,
-            tls: tls::server_config(config)?,
+            sources: OpenSources::open(config, &schema)?,
+            trust: Trust::load(config)?,
             signing_key: SigningKey::load(&config.path(&config.audit.signing_key))?,
             hasher: SubjectHasher::load(&config.path(&config.audit.subject_key))?,
             schema,
@@ -86,70 +76,46 @@ pub(crate) fn access_files(config: &Config) -> AccessFiles {
     }
 }
 
-fn open_source(config: &Config, schema: &Arc<Schema>, source: &SourceConfig) -> anyhow::Result<Arc<dyn Adapter>> {
-    let path = source.mapping.as_ref().map(|path| config.path(path));
-    let (mapping, functions) = match path {
-        Some(path) => mapping_file(&path)?,
-        None => builtin_mapping(&source.id)?,
-    };
-    anyhow::ensure!(mapping.source == source.id, "its mapping is for source {}", mapping.source);
-    let options = PoolOptions { connections_max: source.connections_max, ..PoolOptions::default() };
-    Ok(Arc::new(SqlSource::open(schema, &mapping, &functions, &config.database_url(source)?, options)?))
-}
-
-/// Reads a mapping file; the functions it may name are those of the register with its source's id.
-pub(crate) fn mapping_file(path: &Path) -> anyhow::Result<(Mapping, Functions)> {
-    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let mapping = Mapping::parse(&text, &path.display().to_string())?;
-    let register = registers::all().into_iter().find(|register| register.id == mapping.source);
-    Ok((mapping, register.map_or_else(Functions::new, |register| (register.functions)())))
-}
-
-/// The mapping built in for a source.
-pub(crate) fn builtin_mapping(id: &str) -> anyhow::Result<(Mapping, Functions)> {
-    let Some(register) = registers::all().into_iter().find(|register| register.id == id) else {
-        let known: Vec<_> = registers::all().iter().map(|register| register.id).collect();
-        return Err(anyhow!(
-            "no mapping is built in for \"{id}\"; name a mapping file, or use one of {}",
-            known.join(", ")
-        ));
-    };
-    Ok((Mapping::parse(register.mapping, &format!("{id}/mapping.toml"))?, (register.functions)()))
-}
-
-/// Opens the log, listens and serves. Sources that are down do not hold it up.
-pub(crate) async fn start(config: &Config) -> anyhow::Result<Running> {
+/// Opens the log, listens and serves. Sources that are down do not hold it up. Changed files are reloaded, all of them
+/// also when the signal comes.
+pub(crate) async fn start(config: &Config, hangup: Option<Signal>) -> anyhow::Result<Running> {
     let parts = Parts::load(config)?;
     for warning in &parts.warnings {
         tracing::warn!("{warning}");
     }
-    for problem in &parts.source_problems {
+    for problem in &parts.sources.problems {
         tracing::error!("{problem}; it stays out, the other sources are served");
     }
     let options = audit::Options { queue_size_max: config.audit.queue_entries_max, ..audit::Options::default() };
     let audit = AuditLog::open(&config.path(&config.audit.database), parts.signing_key, options).await?;
-    let hub = Arc::new(Hub {
+    let hub = Hub {
         schema: parts.schema,
-        access: parts.access,
-        sources: Arc::new(parts.sources),
+        access: Arc::new(parts.access),
+        sources: Arc::clone(&parts.sources.sources),
         audit: Arc::new(audit),
         hasher: Arc::new(parts.hasher),
-    });
+    };
     let listener = TcpListener::bind(config.server.listen)
         .await
         .with_context(|| format!("cannot listen on {}", config.server.listen))?;
     let address = listener.local_addr()?;
-    record_event(&hub, "start", &[("version", env!("CARGO_PKG_VERSION")), ("access_digest", hub.access.digest())])
-        .await?;
+    let details = [
+        ("version", env!("CARGO_PKG_VERSION")),
+        ("access_digest", hub.access.digest()),
+        ("sources_digest", parts.sources.digest()),
+        ("certificates_digest", parts.trust.digest()),
+    ];
+    record_event(&hub, "start", &details).await?;
+    let current = Arc::new(Current::new(hub, parts.trust));
 
     let (stop, stopped) = watch::channel(false);
     let timeouts =
         Timeouts { default: config.call_timeout(), max: Duration::from_millis(config.server.call_timeout_max_ms) };
-    let readiness = Arc::new(Readiness::new(&hub.sources));
+    let readiness = Arc::new(Readiness::default());
     let (health, health_service) = tonic_health::server::health_reporter();
     let watching = tokio::spawn(readiness::watch(
         Arc::clone(&readiness),
-        Arc::clone(&hub.sources),
+        Arc::clone(&current),
         health,
         Duration::from_secs(config.server.readiness_interval_s),
         stopped.clone(),
@@ -157,14 +123,14 @@ pub(crate) async fn start(config: &Config) -> anyhow::Result<Running> {
     let bytes_max = config.server.request_bytes_max;
     let limit = Limit::new(config.server.calls_max);
     let query_handler = QueryHandler {
-        hub: Arc::clone(&hub),
+        current: Arc::clone(&current),
         timeouts,
         batch_concurrency_max: config.server.batch_concurrency_max,
         limit: limit.clone(),
         stop: stopped.clone(),
     };
-    let catalog = CatalogHandler { hub: Arc::clone(&hub), timeouts, readiness };
-    let audit_handler = AuditHandler { hub: Arc::clone(&hub), timeouts, limit, stop: stopped.clone() };
+    let catalog = CatalogHandler { current: Arc::clone(&current), timeouts, readiness };
+    let audit_handler = AuditHandler { current: Arc::clone(&current), timeouts, limit, stop: stopped.clone() };
     let routes = Routes::new(QueryServiceServer::new(query_handler).max_decoding_message_size(bytes_max))
         .add_service(CatalogServiceServer::new(catalog).max_decoding_message_size(bytes_max))
         .add_service(AuditServiceServer::new(audit_handler).max_decoding_message_size(bytes_max))
@@ -172,18 +138,19 @@ pub(crate) async fn start(config: &Config) -> anyhow::Result<Running> {
         .add_service(reflection(ReflectionVersion::V1)?.build_v1()?)
         .add_service(reflection(ReflectionVersion::V1Alpha)?.build_v1alpha()?);
     let listening = Arc::new(Listening {
-        tls: TlsAcceptor::from(parts.tls),
         trust_domain: config.server.trust_domain.clone(),
         handshake_timeout: Duration::from_millis(config.server.handshake_timeout_ms),
         connection_age_max: Duration::from_secs(config.server.connection_age_max_s),
         shutdown_timeout: Duration::from_secs(config.server.shutdown_timeout_s),
         timeouts,
-        hub: Arc::clone(&hub),
+        current: Arc::clone(&current),
         routes,
     });
-    let serving = tokio::spawn(listen::run(listening, listener, stopped));
+    let serving = tokio::spawn(listen::run(listening, listener, stopped.clone()));
+    let reloading =
+        tokio::spawn(Reloader::new(config.clone(), Arc::clone(&current), parts.sources).run(hangup, stopped));
     tracing::info!(%address, "listening");
-    Ok(Running { address, stop, serving, watching, hub })
+    Ok(Running { address, stop, serving, watching, reloading, current })
 }
 
 enum ReflectionVersion {
@@ -209,14 +176,16 @@ impl Running {
         self.stop.send_replace(true);
         self.serving.await.context("listener")?;
         self.watching.await.context("readiness")?;
-        let recorded = record_event(&self.hub, "stop", &[]).await;
-        self.hub.audit.close().await;
+        self.reloading.await.context("reload")?;
+        let hub = self.current.hub();
+        let recorded = record_event(&hub, "stop", &[]).await;
+        hub.audit.close().await;
         recorded
     }
 }
 
 /// Records something the hub did itself.
-async fn record_event(hub: &Hub, event: &str, details: &[(&str, &str)]) -> anyhow::Result<()> {
+pub(crate) async fn record_event(hub: &Hub, event: &str, details: &[(&str, &str)]) -> anyhow::Result<()> {
     let details = [("event", event)].into_iter().chain(details.iter().copied());
     let details = details.map(|(name, value)| log::Detail { name: name.to_owned(), value: value.to_owned() });
     let entry = log::Entry {

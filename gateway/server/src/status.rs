@@ -103,20 +103,27 @@ pub(crate) fn with_log_index(mut status: Status, log_index: u64) -> Status {
 
 /// The status of a connection without a caller.
 pub(crate) fn from_identity(error: IdentityError) -> Status {
-    let reason = match error {
+    plain(
+        Code::Unauthenticated,
+        identity_reason(error),
+        &error.to_string(),
+        "Không xác thực được hệ thống gọi: chứng thư số thiếu hoặc không hợp lệ.",
+    )
+}
+
+/// Stable reason of a connection without a caller.
+fn identity_reason(error: IdentityError) -> &'static str {
+    match error {
         IdentityError::NoCertificate => "NO_CLIENT_CERTIFICATE",
         IdentityError::Unreadable => "CERTIFICATE_UNREADABLE",
         IdentityError::NoSpiffeId => "CERTIFICATE_WITHOUT_SPIFFE_ID",
         IdentityError::SeveralSpiffeIds => "CERTIFICATE_WITH_SEVERAL_SPIFFE_IDS",
         IdentityError::OtherTrustDomain => "CERTIFICATE_OF_OTHER_TRUST_DOMAIN",
         IdentityError::MalformedSpiffeId => "CERTIFICATE_WITH_MALFORMED_SPIFFE_ID",
-    };
-    plain(
-        Code::Unauthenticated,
-        reason,
-        &error.to_string(),
-        "Không xác thực được hệ thống gọi: chứng thư số thiếu hoặc không hợp lệ.",
-    )
+        IdentityError::Revoked => "CERTIFICATE_REVOKED",
+        IdentityError::Expired => "CERTIFICATE_EXPIRED",
+        IdentityError::NotTrusted => "CERTIFICATE_NOT_TRUSTED",
+    }
 }
 
 /// A status with reason and both messages, for errors outside a recorded call.

@@ -7,7 +7,7 @@ use anyhow::{Context, anyhow, bail};
 use clap::Subcommand;
 use proto::Schema;
 
-use crate::serve;
+use crate::sources;
 
 mod check;
 mod html;
@@ -65,8 +65,8 @@ impl Bound {
 impl MappingChoice {
     fn load(&self) -> anyhow::Result<(Mapping, Functions)> {
         match (&self.mapping, &self.source) {
-            (Some(path), _) => serve::mapping_file(path),
-            (None, Some(id)) => serve::builtin_mapping(id),
+            (Some(path), _) => sources::mapping_file(path),
+            (None, Some(id)) => sources::builtin_mapping(id),
             (None, None) => Err(anyhow!("name a mapping or a source")),
         }
     }

@@ -28,11 +28,11 @@ impl Config {
         for warning in &parts.warnings {
             show::line(format!("warning: {warning}"))?;
         }
-        for problem in &parts.source_problems {
+        for problem in &parts.sources.problems {
             show::line(format!("error: {problem}"))?;
         }
         let mut table = show::table(["Source", "Engine", "Database", "Record types", "Unmapped fields"]);
-        for adapter in parts.sources.adapters() {
+        for adapter in parts.sources.sources.adapters() {
             let source = adapter.describe();
             let database =
                 config.sources.iter().find(|entry| entry.id == source.id).map(|entry| entry.database.to_string());
@@ -51,7 +51,7 @@ impl Config {
             parts.access.agreements().len(),
             parts.access.purposes().len()
         ))?;
-        if parts.source_problems.is_empty() {
+        if parts.sources.problems.is_empty() {
             show::line("The configuration can be served.")?;
             Ok(ExitCode::SUCCESS)
         } else {

@@ -76,7 +76,7 @@ impl Demo {
         let away = Away::take(&dir, &tour.absent_at_start)?;
         let config = Config::load(&dir.join("config.toml"))?;
         let _telemetry = Telemetry::start(&config.telemetry)?;
-        let running = serve::start(&config).await?;
+        let running = serve::start(&config, None).await?;
         self.say(format!(
             "The hub listens on {}; {} is down at this moment.\n",
             running.address, tour.absent_at_start

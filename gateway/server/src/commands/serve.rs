@@ -20,7 +20,8 @@ impl Serve {
         let _telemetry = Telemetry::start(&config.telemetry)?;
         // Before anything is started, so that a signal during start-up stops the hub in order, too.
         let told = Told::listen()?;
-        let running = serve::start(&config).await?;
+        let hangup = signal(SignalKind::hangup())?;
+        let running = serve::start(&config, Some(hangup)).await?;
         told.wait().await;
         tracing::info!("stopping: calls under way may end");
         running.stop().await?;

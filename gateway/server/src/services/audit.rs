@@ -3,7 +3,7 @@
 use std::{pin::Pin, sync::Arc};
 
 use access::Officer;
-use audit::{AuditError, Filter};
+use audit::{AuditError, AuditLog, Filter};
 use aws_lc_rs::digest;
 use chrono::Utc;
 use futures::{Stream, StreamExt};
@@ -19,6 +19,7 @@ use tonic::{Code, Request, Response, Status};
 use super::Limit;
 use crate::{
     call,
+    current::Current,
     listen::told_to_stop,
     parse::{self, Unreadable},
     status,
@@ -28,7 +29,7 @@ use crate::{
 const PAGE_SIZE_DEFAULT: u32 = 50;
 
 pub(crate) struct AuditHandler {
-    pub(crate) hub: Arc<Hub>,
+    pub(crate) current: Arc<Current>,
     pub(crate) timeouts: call::Timeouts,
     pub(crate) limit: Limit,
     pub(crate) stop: watch::Receiver<bool>,
@@ -41,7 +42,7 @@ impl AuditService for AuditHandler {
         request: Request<wire::SearchEntriesRequest>,
     ) -> Result<Response<wire::SearchEntriesResponse>, Status> {
         let (call, span) = self.begin("lienthong.audit.v1.AuditService/SearchEntries", &request)?;
-        let hub = Arc::clone(&self.hub);
+        let hub = self.current.hub();
         self.limit
             .to_the_end(span, async move {
                 let request = request.into_inner();
@@ -67,7 +68,7 @@ impl AuditService for AuditHandler {
 
     async fn get_entry(&self, request: Request<wire::GetEntryRequest>) -> Result<Response<wire::LoggedEntry>, Status> {
         let (call, span) = self.begin("lienthong.audit.v1.AuditService/GetEntry", &request)?;
-        let hub = Arc::clone(&self.hub);
+        let hub = self.current.hub();
         self.limit
             .to_the_end(span, async move {
                 let request = request.into_inner();
@@ -83,7 +84,8 @@ impl AuditService for AuditHandler {
         request: Request<wire::GetCheckpointRequest>,
     ) -> Result<Response<wire::Checkpoint>, Status> {
         let (_call, _span) = self.begin("lienthong.audit.v1.AuditService/GetCheckpoint", &request)?;
-        Ok(Response::new(self.published(&self.hub.audit.checkpoint())))
+        let log = &self.current.hub().audit;
+        Ok(Response::new(published(log, &log.checkpoint())))
     }
 
     async fn get_inclusion_proof(
@@ -93,11 +95,12 @@ impl AuditService for AuditHandler {
         let (_call, _span) = self.begin("lienthong.audit.v1.AuditService/GetInclusionProof", &request)?;
         let request = request.into_inner();
         // Kept here, because the log may grow before the proof is read.
-        let newest = self.hub.audit.checkpoint();
+        let log = Arc::clone(&self.current.hub().audit);
+        let newest = log.checkpoint();
         let tree_size = or_newest(request.tree_size, &newest);
-        let proof = self.hub.audit.inclusion_proof(request.log_index, tree_size).await;
+        let proof = log.inclusion_proof(request.log_index, tree_size).await;
         let mut proof = proof.map_err(|error| from_log("log_index", &error))?;
-        proof.checkpoint = self.published_if_of(&newest, tree_size);
+        proof.checkpoint = published_if_of(&log, &newest, tree_size);
         Ok(Response::new(proof))
     }
 
@@ -107,9 +110,10 @@ impl AuditService for AuditHandler {
     ) -> Result<Response<wire::ConsistencyProof>, Status> {
         let (_call, _span) = self.begin("lienthong.audit.v1.AuditService/GetConsistencyProof", &request)?;
         let wire::GetConsistencyProofRequest { from_tree_size, to_tree_size } = request.into_inner();
-        let newest = self.hub.audit.checkpoint();
+        let log = Arc::clone(&self.current.hub().audit);
+        let newest = log.checkpoint();
         let to_tree_size = or_newest(to_tree_size, &newest);
-        let hashes = self.hub.audit.consistency_proof(from_tree_size, to_tree_size).await;
+        let hashes = log.consistency_proof(from_tree_size, to_tree_size).await;
         let hashes = hashes.map_err(|error| match error {
             AuditError::TreeSizeNotFound { .. } => wrong("to_tree_size", error.to_string()),
             AuditError::Proof(_) => wrong("from_tree_size", error.to_string()),
@@ -119,7 +123,7 @@ impl AuditService for AuditHandler {
             from_tree_size,
             to_tree_size,
             hashes: hashes.iter().map(|hash| hash.to_vec()).collect(),
-            checkpoint: self.published_if_of(&newest, to_tree_size),
+            checkpoint: published_if_of(&log, &newest, to_tree_size),
         }))
     }
 
@@ -130,7 +134,8 @@ impl AuditService for AuditHandler {
         request: Request<wire::TailEntriesRequest>,
     ) -> Result<Response<Self::TailEntriesStream>, Status> {
         let (call, span) = self.begin("lienthong.audit.v1.AuditService/TailEntries", &request)?;
-        let hub = Arc::clone(&self.hub);
+        let hub = self.current.hub();
+        let current = Arc::clone(&self.current);
         let mut stop = self.stop.clone();
         self.limit
             .to_the_end(span, async move {
@@ -140,12 +145,12 @@ impl AuditService for AuditHandler {
                     permitted(&hub, &call, &reader, vec![detail("from_index", request.from_index)]).await?;
                 reading.set_outcome(wire::entry::Outcome::Answered);
                 hub.record(&call, reading).await.map_err(|error| status::from_call(&error))?;
-                let (access, caller) = (Arc::clone(&hub.access), call.caller.clone());
+                let caller = call.caller.clone();
                 let entries = hub
                     .audit
                     .tail(request.from_index)
-                    // An agreement may end while a tail goes on.
-                    .map(move |entry| match access.read_log(&caller, Some(&reader), Utc::now()) {
+                    // A tail may go on for days: what is in force now decides, not what was when it began.
+                    .map(move |entry| match current.hub().access.read_log(&caller, Some(&reader), Utc::now()) {
                         Ok(_) => entry.map_err(|error| from_log("from_index", &error)),
                         Err(refusal) => {
                             Err(status::from_call(&CallError::Refused { refusal: Box::new(refusal), receipt: None }))
@@ -163,14 +168,14 @@ impl AuditHandler {
     fn begin<T>(&self, method: &'static str, request: &Request<T>) -> Result<(Call, tracing::Span), Status> {
         call::begin(method, request.metadata(), request.extensions(), self.timeouts)
     }
+}
 
-    fn published(&self, checkpoint: &audit::Checkpoint) -> wire::Checkpoint {
-        wire::Checkpoint { note: checkpoint.note.clone(), verifier_key: self.hub.audit.verifier().to_string() }
-    }
+fn published(log: &AuditLog, checkpoint: &audit::Checkpoint) -> wire::Checkpoint {
+    wire::Checkpoint { note: checkpoint.note.clone(), verifier_key: log.verifier().to_string() }
+}
 
-    fn published_if_of(&self, checkpoint: &audit::Checkpoint, tree_size: u64) -> Option<wire::Checkpoint> {
-        (checkpoint.tree_size == tree_size).then(|| self.published(checkpoint))
-    }
+fn published_if_of(log: &AuditLog, checkpoint: &audit::Checkpoint, tree_size: u64) -> Option<wire::Checkpoint> {
+    (checkpoint.tree_size == tree_size).then(|| published(log, checkpoint))
 }
 
 /// The tree size asked for; 0 asks for the newest.

@@ -1,17 +1,16 @@
 //! `CatalogService`: read from the schema, the sources and the agreements; asks no database.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::sync::Arc;
 
 use access::{AccessRequest, Action, SelectionDecision};
 use chrono::Utc;
 use proto::catalog::v1::{self as wire, catalog_service_server::CatalogService};
-use query::Hub;
 use tonic::{Code, Request, Response, Status};
 
-use crate::{call, parse, readiness::Readiness, status};
+use crate::{call, current::Current, parse, readiness::Readiness, status};
 
 pub(crate) struct CatalogHandler {
-    pub(crate) hub: Arc<Hub>,
+    pub(crate) current: Arc<Current>,
     pub(crate) timeouts: call::Timeouts,
     pub(crate) readiness: Arc<Readiness>,
 }
@@ -22,7 +21,8 @@ impl CatalogService for CatalogHandler {
         &self,
         _request: Request<wire::ListSourcesRequest>,
     ) -> Result<Response<wire::ListSourcesResponse>, Status> {
-        let sources = self.hub.sources.adapters().zip(self.readiness.flags()).map(|(adapter, ready)| {
+        let hub = self.current.hub();
+        let sources = hub.sources.adapters().map(|adapter| {
             let source = adapter.describe();
             wire::Source {
                 id: source.id.clone(),
@@ -40,7 +40,7 @@ impl CatalogService for CatalogHandler {
                         fields: record.record_type.paths_of(&record.fields),
                     })
                     .collect(),
-                ready: ready.load(Ordering::Relaxed),
+                ready: self.readiness.is_ready(&source.id),
             }
         });
         Ok(Response::new(wire::ListSourcesResponse { sources: sources.collect() }))
@@ -50,7 +50,8 @@ impl CatalogService for CatalogHandler {
         &self,
         _request: Request<wire::ListRecordTypesRequest>,
     ) -> Result<Response<wire::ListRecordTypesResponse>, Status> {
-        let record_types = self.hub.schema.record_types().map(|record| described(record)).collect();
+        let hub = self.current.hub();
+        let record_types = hub.schema.record_types().map(|record| described(record)).collect();
         Ok(Response::new(wire::ListRecordTypesResponse { record_types }))
     }
 
@@ -58,7 +59,8 @@ impl CatalogService for CatalogHandler {
         &self,
         request: Request<wire::GetRecordTypeRequest>,
     ) -> Result<Response<wire::RecordType>, Status> {
-        match self.hub.schema.record_type(&request.get_ref().name) {
+        let hub = self.current.hub();
+        match hub.schema.record_type(&request.get_ref().name) {
             Some(record) => Ok(Response::new(described(record))),
             None => Err(status::plain(
                 Code::NotFound,
@@ -73,7 +75,8 @@ impl CatalogService for CatalogHandler {
         &self,
         _request: Request<wire::ListPurposesRequest>,
     ) -> Result<Response<wire::ListPurposesResponse>, Status> {
-        let purposes = self.hub.access.purposes().iter().map(|purpose| wire::Purpose {
+        let hub = self.current.hub();
+        let purposes = hub.access.purposes().iter().map(|purpose| wire::Purpose {
             code: purpose.code.clone(),
             name_vi: purpose.name_vi.clone(),
             name_en: purpose.name_en.clone(),
@@ -94,6 +97,7 @@ impl CatalogService for CatalogHandler {
             request.extensions(),
             self.timeouts,
         )?;
+        let hub = self.current.hub();
         let request = request.into_inner();
         let action = match request.action.as_str() {
             "" | "query" => Action::Query,
@@ -108,9 +112,9 @@ impl CatalogService for CatalogHandler {
             }
         };
         let parse::AccessCheck { selections, purpose, officer } =
-            parse::access_check(&self.hub, request.selections, request.purpose, request.officer)
+            parse::access_check(&hub, request.selections, request.purpose, request.officer)
                 .map_err(|unreadable| status::invalid(unreadable.violations))?;
-        let decision = self.hub.access.decide(&AccessRequest {
+        let decision = hub.access.decide(&AccessRequest {
             caller: &call.caller,
             officer: Some(&officer),
             purpose_code: &purpose.code,

@@ -14,13 +14,14 @@ use tonic::{Request, Response, Status, Streaming};
 use super::Limit;
 use crate::{
     call,
+    current::Current,
     listen::told_to_stop,
     parse::{self, Unreadable},
     status,
 };
 
 pub(crate) struct QueryHandler {
-    pub(crate) hub: Arc<Hub>,
+    pub(crate) current: Arc<Current>,
     pub(crate) timeouts: call::Timeouts,
     pub(crate) batch_concurrency_max: usize,
     pub(crate) limit: Limit,
@@ -36,7 +37,7 @@ impl QueryService for QueryHandler {
             request.extensions(),
             self.timeouts,
         )?;
-        let hub = Arc::clone(&self.hub);
+        let hub = self.current.hub();
         self.limit
             .to_the_end(span, async move {
                 let answer = match validate(|| parse::question(&hub, request.into_inner())) {
@@ -55,7 +56,7 @@ impl QueryService for QueryHandler {
             request.extensions(),
             self.timeouts,
         )?;
-        let hub = Arc::clone(&self.hub);
+        let hub = self.current.hub();
         self.limit
             .to_the_end(span, async move {
                 let answer = match validate(|| parse::verify_question(&hub, request.into_inner())) {
@@ -80,7 +81,7 @@ impl QueryService for QueryHandler {
             self.timeouts,
         )?;
         let (call, span) = frame;
-        let hub = Arc::clone(&self.hub);
+        let current = Arc::clone(&self.current);
         let timeout = self.timeouts.default;
         // A deadline the caller set holds for the whole stream; without one, each item has the usual time.
         let end = call.deadline_given.then_some(call.deadline);
@@ -90,7 +91,8 @@ impl QueryService for QueryHandler {
         let limit = self.limit.clone();
         let answers = items
             .map(move |item| {
-                let (hub, mut call, span) = (Arc::clone(&hub), call.clone(), span.clone());
+                // What is in force when the item comes: a long stream must not outlive a reload.
+                let (hub, mut call, span) = (current.hub(), call.clone(), span.clone());
                 call.received = tokio::time::Instant::now();
                 call.deadline = end.map_or(call.received + timeout, |end| end.min(call.received + timeout));
                 let answer = async move { batch_item(&hub, &call, item).await };

@@ -1,0 +1,74 @@
+//! Watching the files a configuration names.
+
+use std::{collections::BTreeSet, path::PathBuf, time::Duration};
+
+use anyhow::Context;
+use notify::{
+    Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher,
+    event::{AccessKind, AccessMode},
+};
+use tokio::sync::mpsc;
+
+use crate::{
+    config::{Config, DatabaseReference},
+    serve,
+};
+
+/// Files change together: this long without another change ends a change.
+const QUIET: Duration = Duration::from_millis(300);
+
+/// Waits for a change, and until no other follows it.
+pub(super) async fn changed_and_quiet(changes: &mut mpsc::UnboundedReceiver<()>) {
+    if changes.recv().await.is_none() {
+        return std::future::pending().await;
+    }
+    while let Ok(Some(())) = tokio::time::timeout(QUIET, changes.recv()).await {}
+}
+
+/// Watches the folders of the files, since files are mostly replaced, not rewritten.
+pub(super) fn watcher(config: &Config, changed: mpsc::UnboundedSender<()>) -> anyhow::Result<RecommendedWatcher> {
+    let access = serve::access_files(config);
+    let tls = &config.tls;
+    let mut files: Vec<PathBuf> = [&tls.certificate, &tls.private_key].map(|path| config.path(path)).to_vec();
+    files.extend(tls.client_authorities.iter().chain(&tls.revocation_lists).map(|path| config.path(path)));
+    files.extend([access.purposes, access.agencies, config.file().to_owned()]);
+    for source in &config.sources {
+        files.extend(source.mapping.iter().map(|path| config.path(path)));
+        if let DatabaseReference::UrlFile(path) = &source.database {
+            files.push(config.path(path));
+        }
+    }
+    let folders = files.iter().filter_map(|file| file.parent().map(ToOwned::to_owned));
+    let folders = folders.chain([access.grants, access.policies]).map(|folder| {
+        let folder = if folder.as_os_str().is_empty() { PathBuf::from(".") } else { folder };
+        folder.canonicalize().with_context(|| format!("cannot watch {}", folder.display()))
+    });
+    let folders = folders.collect::<anyhow::Result<BTreeSet<_>>>()?;
+    let names: BTreeSet<_> = files.iter().filter_map(|file| file.file_name().map(ToOwned::to_owned)).collect();
+    // The log and the databases may lie in the same folders and change all the time.
+    let ours = move |path: &PathBuf| {
+        path.extension().is_some_and(|extension| extension == "toml" || extension == "cedar")
+            || path.file_name().is_some_and(|name| names.contains(name))
+    };
+    let mut watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
+        if event.is_ok_and(|event| is_change(event.kind) && event.paths.iter().any(&ours)) {
+            // Nobody receives when the hub is stopping.
+            let _ = changed.send(());
+        }
+    })?;
+    for folder in &folders {
+        watcher
+            .watch(folder, RecursiveMode::NonRecursive)
+            .with_context(|| format!("cannot watch {}", folder.display()))?;
+    }
+    Ok(watcher)
+}
+
+/// Reading is no change, or a reload would lead to the next.
+fn is_change(kind: EventKind) -> bool {
+    match kind {
+        EventKind::Create(_) | EventKind::Modify(_) | EventKind::Remove(_) => true,
+        EventKind::Access(kind) => kind == AccessKind::Close(AccessMode::Write),
+        EventKind::Any | EventKind::Other => false,
+    }
+}
