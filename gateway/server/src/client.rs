@@ -117,8 +117,17 @@ impl From<Status> for CallFailed {
     }
 }
 
+/// Whether the client gave up waiting. tonic calls that cancelled.
+fn timed_out(status: &Status) -> bool {
+    let first = std::error::Error::source(status);
+    std::iter::successors(first, |error| error.source()).any(|error| error.is::<tonic::TimeoutExpired>())
+}
+
 /// What a status says, in every part it says it in.
 fn describe(status: &Status) -> String {
+    if timed_out(status) {
+        return "no answer within the call's deadline (--timeout-ms); the hub may have recorded the call".to_owned();
+    }
     let details = status.get_error_details();
     let mut text = format!("{:?}", status.code());
     if let Some(info) = details.error_info() {
@@ -144,7 +153,8 @@ fn describe(status: &Status) -> String {
 
 /// The exit code an error stands for.
 pub(crate) fn exit_code(error: &anyhow::Error) -> ExitCode {
-    let code = error.downcast_ref::<CallFailed>().map(|failed| failed.0.code());
+    let failed = error.downcast_ref::<CallFailed>().map(|failed| &failed.0);
+    let code = failed.map(|status| if timed_out(status) { Code::DeadlineExceeded } else { status.code() });
     ExitCode::from(match code {
         Some(Code::PermissionDenied | Code::Unauthenticated) => 3,
         Some(Code::Unavailable | Code::ResourceExhausted | Code::DeadlineExceeded) => 5,
@@ -165,5 +175,25 @@ pub(crate) fn typed<'a>(schema: &proto::Schema, text: &'a str) -> anyhow::Result
         // Unknown here may be known there: the hub answers for its own schema.
         [] => Ok((name.to_owned(), rest)),
         _ => Err(anyhow!("{name} is the name of several record types; write it in full")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proto::catalog::v1::{ListSourcesRequest, catalog_service_client::CatalogServiceClient};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_hub_that_does_not_answer_is_no_question_of_certificates() {
+        // Accepts connections, and never says a word.
+        let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = Endpoint::from_shared(format!("http://{}", silent.local_addr().unwrap())).unwrap();
+        let channel = endpoint.connect().await.unwrap();
+        let mut request = Request::new(ListSourcesRequest::default());
+        request.set_timeout(Duration::from_millis(20));
+        let status = CatalogServiceClient::new(channel).list_sources(request).await.unwrap_err();
+        assert!(describe(&status).starts_with("no answer within the call's deadline"), "{}", describe(&status));
+        assert_eq!(exit_code(&CallFailed::from(status).into()), ExitCode::from(5));
     }
 }

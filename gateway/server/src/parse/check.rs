@@ -60,8 +60,13 @@ pub(super) fn unknown_name<'a>(
         && name.chars().any(|letter| letter.is_ascii_alphabetic())
         && name.chars().all(|letter| letter.is_ascii_alphanumeric() || "._-*".contains(letter));
     let shown = if like_a_name { format!(" \"{name}\"") } else { String::new() };
+    // Record types are often written without their package.
+    let likeness = |candidate: &str| {
+        let last = candidate.rsplit('.').next().unwrap_or(candidate);
+        strsim::jaro_winkler(name, candidate).max(strsim::jaro_winkler(name, last))
+    };
     let nearest = known
-        .map(|candidate| (strsim::jaro_winkler(name, candidate), candidate))
+        .map(|candidate| (likeness(candidate), candidate))
         .filter(|(similarity, _)| *similarity > 0.8 && like_a_name)
         .max_by(|one, two| one.0.total_cmp(&two.0));
     let (hint, hint_vi) = nearest.map_or_else(

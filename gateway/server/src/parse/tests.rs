@@ -96,6 +96,19 @@ fn no_selection_and_repeated_record_types_are_refused() {
 }
 
 #[test]
+fn a_misspelt_record_type_is_told_its_full_name() {
+    let schema = Schema::builtin().unwrap();
+    let full = schema.record_types().next().unwrap().name.clone();
+    let short = full.rsplit('.').next().unwrap();
+    let mask = prost_types::FieldMask { paths: vec!["any".to_owned()] };
+    let selection = wire::Selection { record_type: format!("{short}s"), field_mask: Some(mask) };
+    let mut check = Check::default();
+    selections(&mut check, &schema, vec![selection]);
+    assert_eq!(check.violations[0].field, "selections[0].record_type");
+    assert!(check.violations[0].english.ends_with(&format!("; did you mean \"{full}\"?")));
+}
+
+#[test]
 fn numbers_that_may_name_a_person_stay_out_of_free_text() {
     assert!(has_long_number("về số 052185000123"));
     assert!(has_long_number("212345678"));
