@@ -3,6 +3,10 @@
 use std::time::Duration;
 
 use proto::query::v1::query_service_client::QueryServiceClient;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
 use tonic::{
     Status,
     transport::{Certificate as Authority, Channel, ClientTlsConfig, Endpoint, Identity},
@@ -25,11 +29,20 @@ pub async fn channel(
     authority: &[u8],
     certificate: Option<&Certificate>,
 ) -> Result<Channel, tonic::transport::Error> {
+    channel_to(&hub.address, authority, certificate).await
+}
+
+/// The same, to whatever listens at an address.
+pub async fn channel_to(
+    address: &str,
+    authority: &[u8],
+    certificate: Option<&Certificate>,
+) -> Result<Channel, tonic::transport::Error> {
     let mut tls = ClientTlsConfig::new().ca_certificate(Authority::from_pem(authority));
     if let Some(Certificate { pem, key }) = certificate {
         tls = tls.identity(Identity::from_pem(pem, key));
     }
-    Endpoint::from_shared(format!("https://{}", hub.address))
+    Endpoint::from_shared(format!("https://{address}"))
         .expect("an address")
         .connect_timeout(Duration::from_secs(10))
         .tls_config(tls)?
@@ -55,4 +68,15 @@ pub fn error_info(status: &Status) -> (String, Vec<String>) {
         .bad_request()
         .map(|request| request.field_violations.iter().map(|violation| violation.field.clone()).collect::<Vec<_>>());
     (reason, fields.unwrap_or_default())
+}
+
+/// What plain HTTP gives at a path; empty when nobody answers.
+pub async fn http_get(address: &str, path: &str) -> String {
+    let mut text = String::new();
+    if let Ok(mut stream) = TcpStream::connect(address).await {
+        let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.expect("a request is sent");
+        let _ended = stream.read_to_string(&mut text).await;
+    }
+    text
 }

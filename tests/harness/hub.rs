@@ -16,12 +16,11 @@ use crate::{Databases, client::Certificate};
 /// Trust domain of every hub under test.
 pub const TRUST_DOMAIN: &str = "test.example";
 
-/// The program under test, built beside this test.
+/// The program under test, built beside this program (`target/<profile>`, or `deps` in it).
 pub fn binary() -> PathBuf {
-    let test = std::env::current_exe().expect("this test is a file");
-    let path = test.ancestors().nth(2).expect("target/<profile>/deps/test").join("lienthong");
-    assert!(path.is_file(), "{} is not built: run cargo build --workspace first", path.display());
-    path
+    let this = std::env::current_exe().expect("this program is a file");
+    let found = this.ancestors().skip(1).take(2).map(|folder| folder.join("lienthong")).find(|path| path.is_file());
+    found.unwrap_or_else(|| panic!("no lienthong beside {}: run cargo build --workspace first", this.display()))
 }
 
 /// What varies between hubs.
@@ -203,7 +202,18 @@ impl Hub {
 
     /// As [`Hub::start`]; gives what the program wrote when it ends instead of listening.
     pub fn try_start(files: &HubFiles) -> Result<Self, Vec<String>> {
-        let mut child = Command::new(binary())
+        Self::spawn(Command::new(binary()), files)
+    }
+
+    /// As [`Hub::start`], run by another program, which is given the hub's command line after its own arguments.
+    pub fn start_under(files: &HubFiles, program: &[&str]) -> Self {
+        let mut command = Command::new(program[0]);
+        command.args(&program[1..]).arg(binary());
+        Self::spawn(command, files).unwrap_or_else(|lines| panic!("the hub did not start:\n{}", lines.join("\n")))
+    }
+
+    fn spawn(mut command: Command, files: &HubFiles) -> Result<Self, Vec<String>> {
+        let mut child = command
             .args(["serve", "--config"])
             .arg(files.path("config.toml"))
             .stdout(Stdio::null())
@@ -224,7 +234,7 @@ impl Hub {
                 kept.lock().expect("no panic while held").push(line);
             }
         });
-        match address.recv_timeout(Duration::from_secs(60)) {
+        match address.recv_timeout(Duration::from_secs(120)) {
             Ok(address) => Ok(Self { child, address, lines }),
             Err(_) => {
                 let _ = child.kill();
@@ -246,6 +256,13 @@ impl Hub {
         let ended = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
         assert!(ended.expect("kill runs").success());
         self.child.wait().expect("it ended").success()
+    }
+
+    /// Where it serves metrics, when it was told to.
+    pub fn metrics_address(&self) -> Option<String> {
+        let lines = self.lines.lock().expect("no panic while held");
+        let address = lines.iter().find_map(|line| line.split_once("metrics address=").map(|(_, address)| address));
+        address.map(|address| address.trim().to_owned())
     }
 
     /// Process id.

@@ -24,6 +24,7 @@ mod error;
 mod index;
 mod key;
 mod log;
+mod meters;
 mod note;
 mod search;
 mod store;

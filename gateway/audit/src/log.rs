@@ -132,6 +132,11 @@ impl AuditLog {
         }
     }
 
+    /// Entries that wait to be written.
+    pub fn waiting(&self) -> usize {
+        self.queue.max_capacity().saturating_sub(self.queue.capacity())
+    }
+
     /// The log's name and public key.
     pub fn verifier(&self) -> &VerifierKey {
         &self.verifier

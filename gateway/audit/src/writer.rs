@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::error::{AppendError, AuditError, Damage};
 use crate::key::SigningKey;
 use crate::log::Appended;
+use crate::meters;
 use crate::note::{Checkpoint, NoteError};
 use crate::store::{self, Batch};
 use crate::tree::{self, Frontier};
@@ -126,7 +127,10 @@ impl Writer {
     }
 
     async fn commit(&mut self, pending: &mut Vec<Pending>) {
-        match self.write(pending).await {
+        let started = Instant::now();
+        let written = self.write(pending).await;
+        meters::committed(pending.len(), started.elapsed(), written.is_ok());
+        match written {
             Ok(appended) => {
                 for (pending, appended) in pending.drain(..).zip(appended) {
                     // A caller that has gone away leaves its entry in the log.

@@ -119,6 +119,8 @@ const AMBIGUOUS_IDENTITY_LINK: &str = "AMBIGUOUS_IDENTITY_LINK";
 impl Failure {
     /// The hub's own bound on calls under way to the source was reached and no slot came free in time.
     pub(crate) const BUSY: Self = Self::new(FailureOwner::Gateway, "SOURCE_BUSY");
+    /// The source has failed again and again and is left alone for a while.
+    pub(crate) const SUSPENDED: Self = Self::new(FailureOwner::Source, "SOURCE_SUSPENDED");
     /// No source holds the record type.
     pub(crate) const NO_SOURCE: Self = Self::new(FailureOwner::Gateway, "NO_SOURCE");
     /// Nothing the source holds may be released to this caller, so it was not asked.
@@ -159,6 +161,10 @@ impl Failure {
             "SOURCE_BUSY" => (
                 "Nguồn dữ liệu đang xử lý quá nhiều yêu cầu, xin thử lại sau.",
                 "The source has too many calls under way; try again later.",
+            ),
+            "SOURCE_SUSPENDED" => (
+                "Nguồn dữ liệu nhiều lần không trả lời nên tạm ngừng được hỏi; trục sẽ tự hỏi lại khi nguồn hoạt động.",
+                "The source has failed repeatedly and is left alone for a while; it is asked again by itself.",
             ),
             AMBIGUOUS_IDENTITY_LINK => (
                 "Một số giấy tờ của người này gắn với nhiều người, cần cơ quan quản lý dữ liệu rà soát.",

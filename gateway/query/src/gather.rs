@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use access::Permit;
+use access::{AgencyCode, Permit};
 use adapter_sdk::{Fetched, Key};
 use futures::future::join_all;
 use prost::Message;
@@ -12,7 +12,8 @@ use tokio::time::Instant;
 use crate::{
     error::Failure,
     identity::{self, Identity, LinkUse},
-    sources::{Source, Sources},
+    source::Source,
+    sources::Sources,
 };
 
 /// How one source answered one selection.
@@ -35,8 +36,14 @@ pub(crate) struct Gathered {
 }
 
 /// Fetches what the permit releases until the deadline. Beside it only the numbers are read that tell whose a record is.
-pub(crate) async fn gather(sources: &Sources, permit: &Permit, subject: &Key, deadline: Instant) -> Gathered {
-    let identity = Identity::new(sources, subject, deadline);
+pub(crate) async fn gather(
+    sources: &Sources,
+    permit: &Permit,
+    agency: &AgencyCode,
+    subject: &Key,
+    deadline: Instant,
+) -> Gathered {
+    let identity = Identity::new(sources, agency, subject, deadline);
     let mut under_way = Vec::new();
     for (selection, decision) in permit.selections().iter().enumerate() {
         if decision.released.is_empty() {
@@ -106,7 +113,7 @@ impl Fetch<'_> {
         let subject = self.identity.subject();
         let mut found = None;
         for key in self.identity.resolve(kind).await? {
-            let mut fetched = self.source.fetch(self.record_type, &key, fields, self.identity.deadline()).await?;
+            let mut fetched = self.identity.fetch(self.source, self.record_type, &key, fields).await?;
             if key != *subject && identity::drop_others(&mut fetched, self.record_type, subject) {
                 return Err(Failure::AMBIGUOUS_LINK);
             }

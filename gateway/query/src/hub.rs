@@ -18,6 +18,7 @@ use crate::{
     assemble,
     error::{CallError, Failure},
     gather::{self, Gathered},
+    meters::Stage,
     question::{Asked, Call, Question, VerifyQuestion},
     record,
     sources::Sources,
@@ -88,6 +89,7 @@ impl Hub {
         let answer = match self.ask(call, question, action, &mut entry).await {
             Ok((permit, mut gathered)) => {
                 let _span = tracing::info_span!("assemble").entered();
+                let _stage = Stage::begin("assemble");
                 Ok(assemble::response(&self.sources, &permit, &mut gathered))
             }
             Err(error) => Err(error),
@@ -125,6 +127,7 @@ impl Hub {
     pub async fn record(&self, call: &Call, mut entry: log::Entry) -> Result<Receipt, CallError> {
         record::stamp(&mut entry, call);
         let response_digest = entry.response_digest.clone();
+        let _stage = Stage::begin("record");
         let appended = self.audit.append(entry).instrument(tracing::info_span!("record")).await?;
         Ok(Receipt {
             log_origin: self.audit.verifier().name().to_owned(),
@@ -146,9 +149,12 @@ impl Hub {
         if Instant::now() >= call.deadline {
             return Err(CallError::DeadlineExceeded { receipt: None });
         }
-        let gathered = gather::gather(&self.sources, &permit, &question.subject, call.source_deadline())
-            .instrument(tracing::info_span!("fetch"))
-            .await;
+        let stage = Stage::begin("fetch");
+        let gathered =
+            gather::gather(&self.sources, &permit, &call.caller.agency, &question.subject, call.source_deadline())
+                .instrument(tracing::info_span!("fetch"))
+                .await;
+        drop(stage);
         record::note_sources(entry, &permit, &gathered, &self.hasher);
         match failed_requirement(question, &gathered) {
             Some((source_id, failure)) => Err(CallError::RequiredSource { source_id, failure, receipt: None }),
@@ -164,6 +170,7 @@ impl Hub {
         entry: &mut log::Entry,
     ) -> Result<Permit, CallError> {
         let _span = tracing::info_span!("decide").entered();
+        let _stage = Stage::begin("decide");
         let selections: Vec<_> = question
             .selections
             .iter()

@@ -5,6 +5,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use access::AgencyCode;
 use adapter_sdk::{Fetched, FetchedRecord, Grade, Key};
 use proto::{FieldSet, RecordType, options::v1::IdentifierKind};
 use tokio::{
@@ -14,7 +15,8 @@ use tokio::{
 
 use crate::{
     error::Failure,
-    sources::{Link, Source, Sources},
+    source::Source,
+    sources::{Link, Sources},
     values,
 };
 
@@ -31,6 +33,7 @@ type Resolved = Result<Vec<Key>, Failure>;
 /// The subject's numbers, each kind resolved at most once and only when somebody needs it.
 pub(crate) struct Identity<'a> {
     sources: &'a Sources,
+    agency: &'a AgencyCode,
     subject: &'a Key,
     deadline: Instant,
     kinds: BTreeMap<i32, OnceCell<Resolved>>,
@@ -38,17 +41,24 @@ pub(crate) struct Identity<'a> {
 }
 
 impl<'a> Identity<'a> {
-    pub(crate) fn new(sources: &'a Sources, subject: &'a Key, deadline: Instant) -> Self {
+    pub(crate) fn new(sources: &'a Sources, agency: &'a AgencyCode, subject: &'a Key, deadline: Instant) -> Self {
         let kinds = sources.link_kinds().map(|kind| (kind as i32, OnceCell::new())).collect();
-        Self { sources, subject, deadline, kinds, uses: Mutex::default() }
+        Self { sources, agency, subject, deadline, kinds, uses: Mutex::default() }
     }
 
     pub(crate) fn subject(&self) -> &Key {
         self.subject
     }
 
-    pub(crate) fn deadline(&self) -> Instant {
-        self.deadline
+    /// Asks a source on behalf of whoever asks about the subject.
+    pub(crate) async fn fetch(
+        &self,
+        source: &Source,
+        record_type: &Arc<RecordType>,
+        key: &Key,
+        fields: &FieldSet,
+    ) -> Result<Fetched, Failure> {
+        source.fetch(self.agency, record_type, key, fields, self.deadline).await
     }
 
     /// The subject's numbers of this kind that registers link to; none when no register does.
@@ -96,7 +106,7 @@ impl<'a> Identity<'a> {
             let source = self.sources.at(link.source);
             let mut next = Vec::new();
             for key in &keys {
-                let stepped = step(source, link, key, deadline).await;
+                let stepped = step(self.agency, source, link, key, deadline).await;
                 self.uses.lock().await.push(LinkUse {
                     source: source.id().to_owned(),
                     record_type: link.record_type.name.clone(),
@@ -114,11 +124,11 @@ impl<'a> Identity<'a> {
 
 /// Reads the numbers that the records under another number state. Several personal numbers under one number mean several
 /// people. A number people may share (an old card's, mistyped) is looked up again: it must lead back to nobody else.
-async fn step(source: &Source, link: &Link, key: &Key, deadline: Instant) -> Resolved {
+async fn step(agency: &AgencyCode, source: &Source, link: &Link, key: &Key, deadline: Instant) -> Resolved {
     let mut fields = link.record_type.no_fields();
     fields.insert(link.to_field);
     fields.insert(link.from_field);
-    let fetched = source.fetch(&link.record_type, key, &fields, deadline).await?;
+    let fetched = source.fetch(agency, &link.record_type, key, &fields, deadline).await?;
     let mut found: Vec<Key> = Vec::new();
     for record in &fetched.records {
         let (number, doubtful) = stated(record, &link.record_type, link.to_field);
@@ -134,7 +144,7 @@ async fn step(source: &Source, link: &Link, key: &Key, deadline: Instant) -> Res
     }
     for next in &found {
         if source.finds(&link.record_type, link.to) {
-            let back = source.fetch(&link.record_type, next, &fields, deadline).await?;
+            let back = source.fetch(agency, &link.record_type, next, &fields, deadline).await?;
             if back.records.iter().any(|record| states_another(record, &link.record_type, link.from_field, key)) {
                 return Err(Failure::AMBIGUOUS_LINK);
             }

@@ -5,31 +5,16 @@ use std::{
     sync::Arc,
 };
 
-use adapter_sdk::{Adapter, FetchRequest, Fetched, Key};
+use adapter_sdk::Adapter;
 use proto::{
     FieldSet, RecordType,
     options::v1::{IdentifierKind, Sensitivity},
 };
-use tokio::{sync::Semaphore, time::Instant};
-use tracing::Instrument;
 
-use crate::error::Failure;
+use crate::source::{EndpointLoad, Source};
 
 /// Longest chain of identity links followed.
 const LINK_HOPS_MAX: usize = 2;
-
-/// Limits on how a source is asked.
-#[derive(Debug, Clone)]
-pub struct SourceSettings {
-    /// Calls under way to the source at one time, from 1.
-    pub concurrency_max: usize,
-}
-
-impl Default for SourceSettings {
-    fn default() -> Self {
-        Self { concurrency_max: 32 }
-    }
-}
 
 /// Why a set of sources cannot be used.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -44,12 +29,6 @@ pub struct Sources {
     list: Vec<Arc<Source>>,
     by_record_type: BTreeMap<String, Vec<usize>>,
     links: Vec<Link>,
-}
-
-/// A source, and what is under way to it.
-pub struct Source {
-    adapter: Arc<dyn Adapter>,
-    slots: Semaphore,
 }
 
 /// From one kind of number to another, through a record that is found by the first and states the second.
@@ -71,7 +50,7 @@ impl Sources {
         let mut sources = Self { list: Vec::new(), by_record_type: BTreeMap::new(), links: Vec::new() };
         let mut ids = BTreeSet::new();
         for (index, source) in list.into_iter().enumerate() {
-            let description = source.adapter.describe();
+            let description = source.adapter().describe();
             if !ids.insert(description.id.clone()) {
                 return Err(SourcesError::DuplicateId(description.id.clone()));
             }
@@ -88,7 +67,12 @@ impl Sources {
 
     /// The adapters, in order.
     pub fn adapters(&self) -> impl Iterator<Item = &Arc<dyn Adapter>> {
-        self.list.iter().map(|source| &source.adapter)
+        self.list.iter().map(|source| source.adapter())
+    }
+
+    /// What each source and replica is doing now.
+    pub fn loads(&self) -> impl Iterator<Item = EndpointLoad<'_>> {
+        self.list.iter().flat_map(|source| source.loads())
     }
 
     /// The source of this id.
@@ -172,62 +156,4 @@ fn links_of(source: usize, record_type: &Arc<RecordType>, lookup: &[IdentifierKi
         }));
     }
     links
-}
-
-impl Source {
-    /// A source that nothing is under way to.
-    pub fn new(adapter: Arc<dyn Adapter>, settings: &SourceSettings) -> Self {
-        Self { adapter, slots: Semaphore::new(settings.concurrency_max.max(1)) }
-    }
-
-    /// Id of the source, as its adapter describes it.
-    pub fn id(&self) -> &str {
-        &self.adapter.describe().id
-    }
-
-    pub(crate) fn mapping_digest(&self) -> &str {
-        &self.adapter.describe().mapping_digest
-    }
-
-    /// The kinds of number a record type is found by, and those under which rows may stand alone.
-    pub(crate) fn lookup(&self, record_type: &RecordType) -> (&[IdentifierKind], &[IdentifierKind]) {
-        self.adapter
-            .describe()
-            .record(&record_type.name)
-            .map_or((&[], &[]), |record| (record.lookup.as_slice(), record.alone.as_slice()))
-    }
-
-    pub(crate) fn finds(&self, record_type: &RecordType, kind: IdentifierKind) -> bool {
-        self.lookup(record_type).0.contains(&kind)
-    }
-
-    /// Asks within the deadline and the bound on calls under way.
-    pub(crate) async fn fetch(
-        &self,
-        record_type: &Arc<RecordType>,
-        key: &Key,
-        fields: &FieldSet,
-        deadline: Instant,
-    ) -> Result<Fetched, Failure> {
-        let span = tracing::info_span!("source", lienthong.source = self.id(), lienthong.record_type = record_type.name, error.type = tracing::field::Empty);
-        let request =
-            FetchRequest { record_type: Arc::clone(record_type), key: key.clone(), fields: fields.clone(), deadline };
-        async {
-            let slot = tokio::time::timeout_at(deadline, self.slots.acquire()).await;
-            let Ok(Ok(_slot)) = slot else { return Err(Failure::BUSY) };
-            let answer = tokio::time::timeout_at(deadline, self.adapter.fetch(&request)).await;
-            let failure = match answer {
-                Ok(Ok(fetched)) => return Ok(fetched),
-                Ok(Err(error)) => {
-                    tracing::warn!(lienthong.source = self.id(), error = %error, "source failed");
-                    Failure::from(&error)
-                }
-                Err(_) => Failure::from(&adapter_sdk::SourceError::Timeout),
-            };
-            tracing::Span::current().record("error.type", failure.reason);
-            Err(failure)
-        }
-        .instrument(span)
-        .await
-    }
 }

@@ -11,6 +11,10 @@ use adapter_sdk::SecretUrl;
 use anyhow::{Context, bail};
 use serde::Deserialize;
 
+mod lookup;
+
+pub(crate) use lookup::LookupConfig;
+
 /// The whole file.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -148,8 +152,12 @@ pub(crate) struct TelemetryConfig {
     pub(crate) filter: String,
     /// Form of the log lines on standard error.
     pub(crate) format: LogFormat,
-    /// OTLP gRPC endpoint for traces; absent: not exported.
+    /// OTLP gRPC endpoint for traces and metrics; absent: not exported.
     pub(crate) otlp_endpoint: Option<String>,
+    /// Where `GET /metrics` is answered in Prometheus' text format, to anybody; absent: nowhere.
+    pub(crate) metrics_listen: Option<SocketAddr>,
+    /// Percentage of the calls whose spans are exported when the caller has not decided, up to 100.
+    pub(crate) trace_percent: u8,
     /// Name of this service in traces.
     pub(crate) service_name: String,
 }
@@ -160,6 +168,8 @@ impl Default for TelemetryConfig {
             filter: "info".to_owned(),
             format: LogFormat::Text,
             otlp_endpoint: None,
+            metrics_listen: None,
+            trace_percent: 100,
             service_name: "lienthong".to_owned(),
         }
     }
@@ -187,6 +197,11 @@ pub(crate) struct SourceConfig {
     /// Calls under way at most.
     #[serde(default = "SourceConfig::concurrency_max")]
     pub(crate) concurrency_max: usize,
+    /// A copy of the database, read by the same mapping when the first fails or takes its time.
+    pub(crate) replica: Option<DatabaseReference>,
+    /// How it is asked.
+    #[serde(default)]
+    pub(crate) lookup: LookupConfig,
 }
 
 impl SourceConfig {
@@ -253,6 +268,9 @@ impl Config {
         if self.audit.queue_entries_max == 0 {
             bail!("audit.queue_entries_max must be at least 1");
         }
+        if self.telemetry.trace_percent > 100 {
+            bail!("telemetry.trace_percent must be at most 100");
+        }
         if self.tls.client_authorities.is_empty() {
             bail!("tls.client_authorities must name at least one file");
         }
@@ -260,6 +278,7 @@ impl Config {
             if source.connections_max == 0 || source.concurrency_max == 0 {
                 bail!("source {}: connections_max and concurrency_max must be at least 1", source.id);
             }
+            source.lookup.check().with_context(|| format!("source {}: lookup", source.id))?;
         }
         Ok(())
     }
@@ -280,18 +299,18 @@ impl Config {
     }
 
     /// Reads the address a source's reference leads to.
-    pub(crate) fn database_url(&self, source: &SourceConfig) -> anyhow::Result<SecretUrl> {
-        let url = match &source.database {
+    pub(crate) fn database_url(&self, source: &str, database: &DatabaseReference) -> anyhow::Result<SecretUrl> {
+        let url = match database {
             DatabaseReference::Sqlite(path) => format!("sqlite://{}", self.path(path).display()),
             DatabaseReference::UrlFile(path) => {
                 let path = self.path(path);
                 fs::read_to_string(&path)
-                    .with_context(|| format!("source {}: cannot read {}", source.id, path.display()))?
+                    .with_context(|| format!("source {source}: cannot read {}", path.display()))?
                     .trim()
                     .to_owned()
             }
             DatabaseReference::UrlEnv(name) => {
-                std::env::var(name).with_context(|| format!("source {}: variable {name} is not set", source.id))?
+                std::env::var(name).with_context(|| format!("source {source}: variable {name} is not set"))?
             }
         };
         Ok(SecretUrl::new(url))

@@ -1,6 +1,9 @@
 //! The listening side: TLS handshakes in their own tasks, the caller's identity parsed once per connection, HTTP/2, drain.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use http::{Request, Response};
 use hyper::body::Incoming;
@@ -15,13 +18,14 @@ use tokio::{
     task::JoinSet,
 };
 use tokio_rustls::TlsAcceptor;
-use tonic::{body::Body, service::Routes};
+use tonic::{Code, Status, body::Body, service::Routes};
 use tower::ServiceExt;
 
 use crate::{
     call::Timeouts,
     current::Current,
     identity::{self, IdentityError, Peer},
+    metrics::{self, Methods},
     rejections, status,
     tls::PeerTrust,
 };
@@ -37,6 +41,7 @@ pub(crate) struct Listening {
     pub(crate) shutdown_timeout: Duration,
     pub(crate) timeouts: Timeouts,
     pub(crate) current: Arc<Current>,
+    pub(crate) methods: Methods,
     pub(crate) routes: Routes,
 }
 
@@ -162,9 +167,13 @@ async fn answer(
         return Ok(rejections::record(&hub, &peer, &path, &headers, listening.timeouts, status).await);
     }
     request.extensions_mut().insert(peer.clone());
+    let received = Instant::now();
     let response = match listening.routes.clone().oneshot(request.map(Body::new)).await {
         Ok(response) => response,
         Err(never) => match never {},
     };
-    Ok(rejections::record(&hub, &peer, &path, &headers, listening.timeouts, response).await)
+    let response = rejections::record(&hub, &peer, &path, &headers, listening.timeouts, response).await;
+    let code = Status::from_header_map(response.headers()).map_or(Code::Ok, |status| status.code());
+    metrics::answered(&listening.methods, &path, peer.caller.agency.as_str(), code, received.elapsed());
+    Ok(response)
 }

@@ -2,6 +2,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+mod admission;
 mod call;
 mod client;
 mod commands;
@@ -9,6 +10,7 @@ mod config;
 mod current;
 mod identity;
 mod listen;
+mod metrics;
 mod parse;
 mod readiness;
 mod rejections;

@@ -1,13 +1,24 @@
 //! Refusals and failures that no handler has recorded: what the transport refuses unread (too large, undecodable, unknown
-//! method), wrong questions to the catalogue, calls over the limit, handlers that ended abnormally. Each is recorded here.
+//! method), wrong questions to the catalogue, handlers that ended abnormally. Each is recorded here; calls over the limit,
+//! of which nothing was read, by the second ([`record_refused`]): in a flood an entry each would be a second flood.
+
+use std::{sync::Arc, time::Duration};
 
 use http::{HeaderMap, Response};
 use proto::audit::v1::entry::{Kind, Outcome};
 use query::{Asked, CallError, Hub, Violation};
-use tokio::time::Instant;
+use tokio::{sync::watch, time::Instant};
 use tonic::{Code, Status, body::Body};
 
-use crate::{call::Timeouts, identity::Peer, status, telemetry};
+use crate::{
+    admission::{self, Limit},
+    call::Timeouts,
+    current::Current,
+    identity::Peer,
+    listen::told_to_stop,
+    serve::record_event,
+    status, telemetry,
+};
 
 /// Passes a response on, unless it is an error without an entry.
 pub(crate) async fn record(
@@ -24,7 +35,7 @@ pub(crate) async fn record(
     }
     let reason = status::reason(&error);
     // That the log cannot record is itself not recordable.
-    if reason == NOT_RECORDED {
+    if reason == NOT_RECORDED || reason == admission::TOO_MANY_CALLS {
         return response;
     }
     let method = known_method(hub, path);
@@ -86,4 +97,28 @@ fn violation(refusal: &Status) -> Violation {
         }
     };
     Violation { field: field.to_owned(), english: english.to_owned(), vietnamese: vietnamese.to_owned() }
+}
+
+/// How often refused calls are recorded.
+const REFUSED_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Records from time to time how many calls were refused for want of a place, until told to stop.
+pub(crate) async fn watch_refused(current: Arc<Current>, limit: Limit, mut stop: watch::Receiver<bool>) {
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(REFUSED_INTERVAL) => record_refused(&current.hub(), &limit).await,
+            () = told_to_stop(&mut stop) => return,
+        }
+    }
+}
+
+/// Records the calls refused since the last time, an entry for each system.
+pub(crate) async fn record_refused(hub: &Hub, limit: &Limit) {
+    for ((agency, system), count) in limit.take_refused() {
+        let count = count.to_string();
+        let details = [("agency", agency.as_str()), ("system", system.as_str()), ("count", count.as_str())];
+        if let Err(error) = record_event(hub, "calls refused over the limit", &details).await {
+            tracing::error!(%error, agency, system, count, "refused calls are not in the log");
+        }
+    }
 }

@@ -16,13 +16,16 @@ use tokio::{net::TcpListener, signal::unix::Signal, sync::watch, task::JoinHandl
 use tonic::service::Routes;
 
 use crate::{
+    admission::Limit,
     call::Timeouts,
     config::Config,
     current::Current,
     listen::{self, Listening},
+    metrics::{self, Methods},
     readiness::{self, Readiness},
+    rejections,
     reload::Reloader,
-    services::{AuditHandler, CatalogHandler, Limit, QueryHandler},
+    services::{AuditHandler, CatalogHandler, QueryHandler},
     sources::OpenSources,
     tls::Trust,
 };
@@ -35,6 +38,8 @@ pub(crate) struct Running {
     serving: JoinHandle<()>,
     watching: JoinHandle<()>,
     reloading: JoinHandle<()>,
+    counting: JoinHandle<()>,
+    limit: Limit,
     current: Arc<Current>,
 }
 
@@ -122,6 +127,11 @@ pub(crate) async fn start(config: &Config, hangup: Option<Signal>) -> anyhow::Re
     ));
     let bytes_max = config.server.request_bytes_max;
     let limit = Limit::new(config.server.calls_max);
+    metrics::observe(&current, &readiness, &limit);
+    if let Some(address) = config.telemetry.metrics_listen {
+        tokio::spawn(metrics::serve(metrics::listen(address).await?, stopped.clone()));
+    }
+    let counting = tokio::spawn(rejections::watch_refused(Arc::clone(&current), limit.clone(), stopped.clone()));
     let query_handler = QueryHandler {
         current: Arc::clone(&current),
         timeouts,
@@ -130,7 +140,8 @@ pub(crate) async fn start(config: &Config, hangup: Option<Signal>) -> anyhow::Re
         stop: stopped.clone(),
     };
     let catalog = CatalogHandler { current: Arc::clone(&current), timeouts, readiness };
-    let audit_handler = AuditHandler { current: Arc::clone(&current), timeouts, limit, stop: stopped.clone() };
+    let audit_handler =
+        AuditHandler { current: Arc::clone(&current), timeouts, limit: limit.clone(), stop: stopped.clone() };
     let routes = Routes::new(QueryServiceServer::new(query_handler).max_decoding_message_size(bytes_max))
         .add_service(CatalogServiceServer::new(catalog).max_decoding_message_size(bytes_max))
         .add_service(AuditServiceServer::new(audit_handler).max_decoding_message_size(bytes_max))
@@ -143,6 +154,7 @@ pub(crate) async fn start(config: &Config, hangup: Option<Signal>) -> anyhow::Re
         connection_age_max: Duration::from_secs(config.server.connection_age_max_s),
         shutdown_timeout: Duration::from_secs(config.server.shutdown_timeout_s),
         timeouts,
+        methods: Methods::new(&current.hub().schema),
         current: Arc::clone(&current),
         routes,
     });
@@ -150,7 +162,7 @@ pub(crate) async fn start(config: &Config, hangup: Option<Signal>) -> anyhow::Re
     let reloading =
         tokio::spawn(Reloader::new(config.clone(), Arc::clone(&current), parts.sources).run(hangup, stopped));
     tracing::info!(%address, "listening");
-    Ok(Running { address, stop, serving, watching, reloading, current })
+    Ok(Running { address, stop, serving, watching, reloading, counting, limit, current })
 }
 
 enum ReflectionVersion {
@@ -177,7 +189,9 @@ impl Running {
         self.serving.await.context("listener")?;
         self.watching.await.context("readiness")?;
         self.reloading.await.context("reload")?;
+        self.counting.await.context("refused calls")?;
         let hub = self.current.hub();
+        rejections::record_refused(&hub, &self.limit).await;
         let recorded = record_event(&hub, "stop", &[]).await;
         hub.audit.close().await;
         recorded

@@ -3,11 +3,11 @@
 
 use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
 
-use adapter_sdk::{Functions, Mapping, PoolOptions, SqlSource};
+use adapter_sdk::{Adapter, Functions, Mapping, PoolOptions, SqlSource};
 use anyhow::{Context, anyhow};
 use aws_lc_rs::digest;
 use proto::Schema;
-use query::{Source, SourceSettings, Sources};
+use query::{Source, Sources};
 
 use crate::config::{Config, DatabaseReference, SourceConfig};
 
@@ -83,7 +83,7 @@ impl OpenSources {
 struct Origin {
     /// Digest of its section and mapping.
     public: Digest,
-    /// Digest of these and of the address of its database.
+    /// Digest of these and of the addresses of its database and replica.
     all: Digest,
 }
 
@@ -95,10 +95,12 @@ impl Origin {
             context.update(&bytes(&config.path(path))?);
         }
         let public = context.clone().finish().as_ref().to_vec();
-        match &source.database {
-            DatabaseReference::Sqlite(_) => {}
-            DatabaseReference::UrlFile(path) => context.update(&bytes(&config.path(path))?),
-            DatabaseReference::UrlEnv(name) => context.update(std::env::var(name).unwrap_or_default().as_bytes()),
+        for database in [Some(&source.database), source.replica.as_ref()].into_iter().flatten() {
+            match database {
+                DatabaseReference::Sqlite(_) => {}
+                DatabaseReference::UrlFile(path) => context.update(&bytes(&config.path(path))?),
+                DatabaseReference::UrlEnv(name) => context.update(std::env::var(name).unwrap_or_default().as_bytes()),
+            }
         }
         Ok(Self { public, all: context.finish().as_ref().to_vec() })
     }
@@ -116,8 +118,12 @@ fn open(config: &Config, schema: &Arc<Schema>, source: &SourceConfig) -> anyhow:
     };
     anyhow::ensure!(mapping.source == source.id, "its mapping is for source {}", mapping.source);
     let options = PoolOptions { connections_max: source.connections_max, ..PoolOptions::default() };
-    let adapter = SqlSource::open(schema, &mapping, &functions, &config.database_url(source)?, options)?;
-    Ok(Arc::new(Source::new(Arc::new(adapter), &SourceSettings { concurrency_max: source.concurrency_max })))
+    let read = |database: &DatabaseReference| -> anyhow::Result<Arc<dyn Adapter>> {
+        let url = config.database_url(&source.id, database)?;
+        Ok(Arc::new(SqlSource::open(schema, &mapping, &functions, &url, options.clone())?))
+    };
+    let replica = source.replica.as_ref().map(read).transpose()?;
+    Ok(Arc::new(Source::new(read(&source.database)?, replica, source.lookup.settings(source.concurrency_max))))
 }
 
 /// Reads a mapping file; the functions it may name are those of the register with its source's id.

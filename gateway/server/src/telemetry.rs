@@ -1,4 +1,4 @@
-//! Log lines on standard error, spans to OTLP when configured, and W3C trace context from callers.
+//! Log lines on standard error, spans and metrics to OTLP when configured, and W3C trace context from callers.
 
 use anyhow::Context;
 use http::HeaderMap;
@@ -7,46 +7,62 @@ use opentelemetry::{
     trace::{TraceContextExt, TracerProvider},
 };
 use opentelemetry_otlp::WithExportConfig;
-use opentelemetry_sdk::{Resource, propagation::TraceContextPropagator, trace::SdkTracerProvider};
+use opentelemetry_sdk::{
+    Resource,
+    metrics::SdkMeterProvider,
+    propagation::TraceContextPropagator,
+    trace::{Sampler, SdkTracerProvider},
+};
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
-use tracing_subscriber::{EnvFilter, Layer, layer::SubscriberExt, util::SubscriberInitExt};
+use tracing_subscriber::{
+    EnvFilter, Layer,
+    filter::{FilterExt, filter_fn},
+    layer::SubscriberExt,
+    util::SubscriberInitExt,
+};
 
-use crate::config::{LogFormat, TelemetryConfig};
+use crate::{
+    config::{LogFormat, TelemetryConfig},
+    metrics,
+};
 
 /// Keeps the exporter; dropping it sends what is left.
 pub(crate) struct Telemetry {
     provider: Option<SdkTracerProvider>,
+    meters: Option<SdkMeterProvider>,
 }
 
+/// Name of the span around a call.
+const CALL_SPAN: &str = "call";
+
 /// Always quiet: crates under the exporter and the server, which would otherwise trace themselves.
-const QUIET: [&str; 4] = ["h2=warn", "hyper=warn", "tonic=warn", "sqlx=warn"];
+const QUIET: [&str; 5] = ["h2=warn", "hyper=warn", "tonic=warn", "sqlx=warn", "opentelemetry=warn"];
 
 impl Telemetry {
     /// Installs the process's subscriber.
     pub(crate) fn start(config: &TelemetryConfig) -> anyhow::Result<Self> {
-        let mut filter =
-            EnvFilter::try_new(&config.filter).with_context(|| "telemetry.filter is not a valid filter".to_owned())?;
-        for directive in QUIET {
-            filter = filter.add_directive(directive.parse().context("built-in filter")?);
-        }
         let lines = match config.format {
             LogFormat::Text => tracing_subscriber::fmt::layer().with_writer(std::io::stderr).boxed(),
             LogFormat::Json => tracing_subscriber::fmt::layer().json().with_writer(std::io::stderr).boxed(),
         };
+        // A line says of which call it is. Spans of stages are for traces: written down for lines, they would cost more
+        // than they tell.
+        let told = filter_fn(|metadata| metadata.is_event() || metadata.name() == CALL_SPAN);
+        let lines = lines.with_filter(filter(config)?.and(told));
         let provider = match &config.otlp_endpoint {
-            Some(endpoint) => Some(exporter(endpoint, &config.service_name)?),
+            Some(endpoint) => Some(exporter(endpoint, config)?),
             None => None,
         };
-        let spans =
-            provider.as_ref().map(|provider| tracing_opentelemetry::layer().with_tracer(provider.tracer("lienthong")));
-        tracing_subscriber::registry()
-            .with(filter)
-            .with(lines)
-            .with(spans)
-            .try_init()
-            .context("telemetry is already started")?;
-        Ok(Self { provider })
+        let spans = match &provider {
+            Some(provider) => {
+                let layer = tracing_opentelemetry::layer().with_tracer(provider.tracer("lienthong"));
+                Some(layer.with_filter(filter(config)?))
+            }
+            None => None,
+        };
+        tracing_subscriber::registry().with(lines).with(spans).try_init().context("telemetry is already started")?;
+        Ok(Self { provider, meters: metrics::provider(config)? })
     }
 }
 
@@ -57,10 +73,24 @@ impl Drop for Telemetry {
         {
             tracing::warn!(%error, "last spans were not exported");
         }
+        if let Some(meters) = &self.meters
+            && let Err(error) = meters.shutdown()
+        {
+            tracing::warn!(%error, "last metrics were not exported");
+        }
     }
 }
 
-fn exporter(endpoint: &str, service_name: &str) -> anyhow::Result<SdkTracerProvider> {
+fn filter(config: &TelemetryConfig) -> anyhow::Result<EnvFilter> {
+    let mut filter =
+        EnvFilter::try_new(&config.filter).with_context(|| "telemetry.filter is not a valid filter".to_owned())?;
+    for directive in QUIET {
+        filter = filter.add_directive(directive.parse().context("built-in filter")?);
+    }
+    Ok(filter)
+}
+
+fn exporter(endpoint: &str, config: &TelemetryConfig) -> anyhow::Result<SdkTracerProvider> {
     let exporter = opentelemetry_otlp::SpanExporter::builder()
         .with_tonic()
         .with_endpoint(endpoint)
@@ -68,7 +98,10 @@ fn exporter(endpoint: &str, service_name: &str) -> anyhow::Result<SdkTracerProvi
         .context("telemetry.otlp_endpoint cannot be used")?;
     Ok(SdkTracerProvider::builder()
         .with_batch_exporter(exporter)
-        .with_resource(Resource::builder().with_service_name(service_name.to_owned()).build())
+        .with_sampler(Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(
+            f64::from(config.trace_percent) / 100.0,
+        ))))
+        .with_resource(Resource::builder().with_service_name(config.service_name.clone()).build())
         .build())
 }
 

@@ -16,8 +16,8 @@ use query::{Asked, Call, CallError, Hub, Violation};
 use tokio::sync::watch;
 use tonic::{Code, Request, Response, Status};
 
-use super::Limit;
 use crate::{
+    admission::Limit,
     call,
     current::Current,
     listen::told_to_stop,
@@ -44,7 +44,7 @@ impl AuditService for AuditHandler {
         let (call, span) = self.begin("lienthong.audit.v1.AuditService/SearchEntries", &request)?;
         let hub = self.current.hub();
         self.limit
-            .to_the_end(span, async move {
+            .to_the_end(&call.caller.clone(), span, async move {
                 let request = request.into_inner();
                 let reader = reader(&hub, &call, request.reader.clone()).await?;
                 let (filter, page_size) = match filter(&hub, &request) {
@@ -70,7 +70,7 @@ impl AuditService for AuditHandler {
         let (call, span) = self.begin("lienthong.audit.v1.AuditService/GetEntry", &request)?;
         let hub = self.current.hub();
         self.limit
-            .to_the_end(span, async move {
+            .to_the_end(&call.caller.clone(), span, async move {
                 let request = request.into_inner();
                 let reader = reader(&hub, &call, request.reader).await?;
                 let reading = permitted(&hub, &call, &reader, vec![detail("log_index", request.log_index)]).await?;
@@ -138,7 +138,7 @@ impl AuditService for AuditHandler {
         let current = Arc::clone(&self.current);
         let mut stop = self.stop.clone();
         self.limit
-            .to_the_end(span, async move {
+            .to_the_end(&call.caller.clone(), span, async move {
                 let request = request.into_inner();
                 let reader = reader(&hub, &call, request.reader).await?;
                 let mut reading =

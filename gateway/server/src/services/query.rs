@@ -7,15 +7,16 @@ use proto::{
     audit::v1::entry::Kind,
     query::v1::{self as wire, query_service_server::QueryService},
 };
-use query::{Asked, Call, CallError, Hub};
+use query::{Asked, Call, CallError, Hub, Stage};
 use tokio::sync::watch;
-use tonic::{Request, Response, Status, Streaming};
+use tonic::{Code, Request, Response, Status, Streaming};
 
-use super::Limit;
 use crate::{
+    admission::Limit,
     call,
     current::Current,
     listen::told_to_stop,
+    metrics,
     parse::{self, Unreadable},
     status,
 };
@@ -39,7 +40,7 @@ impl QueryService for QueryHandler {
         )?;
         let hub = self.current.hub();
         self.limit
-            .to_the_end(span, async move {
+            .to_the_end(&call.caller.clone(), span, async move {
                 let answer = match validate(|| parse::question(&hub, request.into_inner())) {
                     Ok(question) => hub.query(&call, &question).await,
                     Err(unreadable) => Err(invalid(&hub, &call, Kind::Query, *unreadable).await),
@@ -58,7 +59,7 @@ impl QueryService for QueryHandler {
         )?;
         let hub = self.current.hub();
         self.limit
-            .to_the_end(span, async move {
+            .to_the_end(&call.caller.clone(), span, async move {
                 let answer = match validate(|| parse::verify_question(&hub, request.into_inner())) {
                     Ok(question) => hub.verify(&call, &question).await,
                     Err(unreadable) => Err(invalid(&hub, &call, Kind::Verify, *unreadable).await),
@@ -95,9 +96,11 @@ impl QueryService for QueryHandler {
                 let (hub, mut call, span) = (current.hub(), call.clone(), span.clone());
                 call.received = tokio::time::Instant::now();
                 call.deadline = end.map_or(call.received + timeout, |end| end.min(call.received + timeout));
-                let answer = async move { batch_item(&hub, &call, item).await };
                 let limit = limit.clone();
-                async move { limit.to_the_end(span, answer).await }
+                async move {
+                    let caller = call.caller.clone();
+                    limit.in_its_turn(&caller, span, || async move { batch_item(&hub, &call, item).await }).await
+                }
             })
             .buffer_unordered(self.batch_concurrency_max);
         Ok(Response::new(Box::pin(answers)))
@@ -141,6 +144,8 @@ async fn batch_item(
         Ok(question) => hub.batch_item(call, &question).await,
         Err(unreadable) => Err(invalid(hub, call, Kind::BatchItem, *unreadable).await),
     };
+    let code = answer.as_ref().err().map_or(Code::Ok, |error| status::told(error).code);
+    metrics::item_answered(call.caller.agency.as_str(), code);
     let result = match answer {
         Ok(response) => wire::batch_query_response::Result::Response(response),
         Err(error) => {
@@ -159,6 +164,7 @@ async fn batch_item(
 
 /// Reads a request in a span of its own.
 fn validate<T>(read: impl FnOnce() -> T) -> T {
+    let _stage = Stage::begin("validate");
     tracing::info_span!("validate").in_scope(read)
 }
 

@@ -1,0 +1,174 @@
+//! Admission: how many calls are under way, and whose.
+//!
+//! A call runs in a task of its own, so that it is recorded even when the caller has gone; the bound is what keeps callers
+//! who open and leave from piling up work. No agency takes it all: of the places it has the part it would have if one more
+//! agency came. Refusals for want of a place cost next to nothing: they are counted, and the log gets one entry a second
+//! for each system that met any.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    future::Future,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use access::{AgencyCode, Caller};
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt};
+use tracing::{Instrument, Span};
+
+use crate::status;
+
+/// Reason of a refusal for want of a place.
+pub(crate) const TOO_MANY_CALLS: &str = "TOO_MANY_CALLS";
+/// A caller is asked to wait for a random time between this and twice this, so that those refused together do not come
+/// back together.
+const RETRY_AFTER_MIN: Duration = Duration::from_millis(500);
+/// How often an item of a batch looks for a place.
+const ITEM_WAIT: Duration = Duration::from_millis(5);
+
+/// Bounds the calls under way.
+#[derive(Clone)]
+pub(crate) struct Limit {
+    calls_max: usize,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Default)]
+struct State {
+    running: usize,
+    agencies: HashMap<AgencyCode, usize>,
+    refused: BTreeMap<(String, String), u64>,
+}
+
+/// A place, given back when dropped.
+struct Place {
+    limit: Limit,
+    agency: AgencyCode,
+}
+
+impl Limit {
+    pub(crate) fn new(calls_max: usize) -> Self {
+        Self { calls_max, state: Arc::default() }
+    }
+
+    /// Calls under way.
+    pub(crate) fn running(&self) -> usize {
+        self.lock().running
+    }
+
+    /// How many calls of which agency's system were refused since this was last asked.
+    pub(crate) fn take_refused(&self) -> BTreeMap<(String, String), u64> {
+        std::mem::take(&mut self.lock().refused)
+    }
+
+    /// Runs a call to its end, or refuses it.
+    pub(crate) async fn to_the_end<T: Send + 'static>(
+        &self,
+        caller: &Caller,
+        span: Span,
+        work: impl Future<Output = Result<T, Status>> + Send + 'static,
+    ) -> Result<T, Status> {
+        let Some(place) = self.enter(&caller.agency) else {
+            let system = (caller.agency.to_string(), caller.system.clone());
+            *self.lock().refused.entry(system).or_default() += 1;
+            return Err(too_many_calls());
+        };
+        run(place, span, work).await
+    }
+
+    /// Runs an item of a batch to its end, once there is a place for it. Its stream waits with it, and its caller with the
+    /// stream.
+    pub(crate) async fn in_its_turn<T: Send + 'static, W: Future<Output = Result<T, Status>> + Send + 'static>(
+        &self,
+        caller: &Caller,
+        span: Span,
+        work: impl FnOnce() -> W + Send,
+    ) -> Result<T, Status> {
+        loop {
+            if let Some(place) = self.enter(&caller.agency) {
+                return run(place, span, work()).await;
+            }
+            tokio::time::sleep(ITEM_WAIT).await;
+        }
+    }
+
+    fn enter(&self, agency: &AgencyCode) -> Option<Place> {
+        let mut state = self.lock();
+        let own = state.agencies.get(agency).copied().unwrap_or(0);
+        let others = state.agencies.len() - usize::from(own > 0);
+        if state.running >= self.calls_max || own >= self.calls_max.div_ceil(others + 2) {
+            return None;
+        }
+        state.running += 1;
+        *state.agencies.entry(agency.clone()).or_default() += 1;
+        Some(Place { limit: self.clone(), agency: agency.clone() })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut state = self.limit.lock();
+        state.running -= 1;
+        if let Some(own) = state.agencies.get_mut(&self.agency) {
+            *own -= 1;
+            if *own == 0 {
+                state.agencies.remove(&self.agency);
+            }
+        }
+    }
+}
+
+async fn run<T: Send + 'static>(
+    place: Place,
+    span: Span,
+    work: impl Future<Output = Result<T, Status>> + Send + 'static,
+) -> Result<T, Status> {
+    let recording = span.clone();
+    let work = async move {
+        let answer = work.await;
+        let code = answer.as_ref().err().map_or(Code::Ok, Status::code);
+        recording.record("rpc.response.status_code", tracing::field::debug(code));
+        drop(place);
+        answer
+    };
+    tokio::spawn(work.instrument(span)).await.unwrap_or_else(|error| {
+        tracing::error!(%error, "a handler ended abnormally");
+        Err(status::plain(Code::Internal, "INTERNAL", "the hub failed", "Lỗi nội bộ của trục liên thông."))
+    })
+}
+
+fn too_many_calls() -> Status {
+    let mut details = ErrorDetails::with_error_info(TOO_MANY_CALLS, status::DOMAIN, HashMap::new());
+    details.set_retry_info(Some(RETRY_AFTER_MIN.mul_f64(1.0 + fastrand::f64())));
+    details.set_localized_message("vi", "Trục đang xử lý quá nhiều yêu cầu, xin thử lại sau.");
+    Status::with_error_details(Code::ResourceExhausted, "too many calls are under way; try again later", details)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn enter(limit: &Limit, agency: &str, times: usize) -> Vec<Place> {
+        let agency = agency.parse().unwrap();
+        (0..times).map_while(|_| limit.enter(&agency)).collect()
+    }
+
+    #[test]
+    fn a_flood_of_one_agency_leaves_places_to_others() {
+        let limit = Limit::new(12);
+        let flood = enter(&limit, "H21.01", 100);
+        assert_eq!(flood.len(), 6);
+        let second = enter(&limit, "H21.02", 100);
+        assert_eq!(second.len(), 4, "a third of all, now that there are two");
+        let third = enter(&limit, "H21.03", 100);
+        assert_eq!((third.len(), limit.running()), (2, 12), "what is left");
+        drop((flood, second, third));
+        assert_eq!(limit.running(), 0);
+        assert!(limit.lock().agencies.is_empty());
+    }
+}
