@@ -27,13 +27,14 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 /// Packages of the hub's own contract, and what they import.
-const HUB_PACKAGES: [&str; 6] = [
+const HUB_PACKAGES: [&str; 7] = [
     "google.protobuf",
     "lienthong.options.v1",
     "lienthong.common.v1",
     "lienthong.query.v1",
     "lienthong.catalog.v1",
     "lienthong.audit.v1",
+    "lienthong.operator.v1",
 ];
 
 fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), Box<dyn Error>> {

@@ -16,6 +16,7 @@ use futures::StreamExt;
 use prost_types::FieldMask;
 use proto::{
     audit::v1::{self as log, audit_service_client::AuditServiceClient, entry::Kind},
+    operator::v1::{self as operator, operator_service_client::OperatorServiceClient},
     query::v1::{self as wire, query_service_client::QueryServiceClient, subject::Identifier},
 };
 use rcgen::{
@@ -324,5 +325,62 @@ async fn a_changed_mapping_and_a_changed_list_of_sources_come_into_force_and_a_w
     let refused = events(&entries, "reload_refused");
     assert_eq!(refused.len(), 1);
     assert!(refused[0]["problem"].contains("population.toml:"), "it names file and line: {refused:?}");
+    assert!(hub.stop());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn operators_reload_and_nobody_else_does() {
+    let folder = tempfile::tempdir().unwrap();
+    let databases = Databases::create(folder.path(), |_| Engine::Sqlite).await;
+    let somebody = databases.fill(100, 73, None).await.cast.everywhere.unwrap().personal_id;
+    let files = HubFiles::write(&databases, &Settings::default());
+    let hub = Hub::start(&files);
+    let officer =
+        || wire::Officer { id: "VH-1".to_owned(), name: "Người vận hành".to_owned(), ..Default::default() };
+    let reload = async |system: &str, officer| {
+        let mut client = OperatorServiceClient::new(client_of(&hub, &files, system).await);
+        client.reload(operator::ReloadRequest { officer }).await.map(tonic::Response::into_inner)
+    };
+
+    let same = reload("H21.90/console", Some(officer())).await.unwrap();
+    let what: Vec<_> = same.in_force.iter().map(|in_force| (in_force.what.as_str(), in_force.changed)).collect();
+    let names = ["access", "sources", "certificates", "identity_providers"];
+    assert_eq!(what, names.map(|name| (name, false)));
+
+    let grant = files.path("grants/archive.toml");
+    fs::write(&grant, archive_grant("2099-12-31")).unwrap();
+    let mut archive = query_client(&hub, &files, "H21.10/archive").await;
+    let changed = reload("H21.90/console", Some(officer())).await.unwrap();
+    // The change of the file alone may have been quicker.
+    assert_ne!(changed.in_force[0].digest, same.in_force[0].digest);
+    archive.query(request(&somebody)).await.expect("it is in force when the operator is told so");
+
+    fs::write(&grant, archive_grant("2099-12-31").replace("full_name", "ful_name")).unwrap();
+    let wrong = reload("H21.90/console", Some(officer())).await.unwrap_err();
+    assert_eq!((wrong.code(), error_info(&wrong).0.as_str()), (Code::FailedPrecondition, "RELOAD_REFUSED"));
+    assert!(wrong.message().contains("archive.toml:15:11"), "{wrong}");
+
+    let nobody = reload("H21.90/console", None).await.unwrap_err();
+    assert_eq!((nobody.code(), error_info(&nobody).1), (Code::InvalidArgument, vec!["officer".to_owned()]));
+    for system in ["H21.99/all", "H21.65/portal", "H21.10/archive"] {
+        let refused = reload(system, Some(officer())).await.unwrap_err();
+        assert_eq!(refused.code(), Code::PermissionDenied, "{system}");
+        assert!(refused.metadata().contains_key("lienthong-log-index"), "{system}");
+    }
+
+    let entries = entries(&hub, &files).await;
+    let by_operator = &entries[usize::try_from(changed.log_index).unwrap()];
+    assert_eq!(by_operator.kind(), Kind::HubEvent);
+    assert_eq!(by_operator.caller.as_ref().unwrap().system, "console");
+    assert_eq!(by_operator.officer.as_ref().unwrap().id, "VH-1");
+    let detail = |name: &str| {
+        by_operator.details.iter().filter(|detail| detail.name == name).map(|detail| &detail.value).next().unwrap()
+    };
+    assert_eq!((detail("trigger").as_str(), detail("agreement").as_str()), ("operator", "15/2026/QCVH-LT"));
+    assert_eq!(*detail("access_digest_after"), changed.in_force[0].digest);
+    let refused = entries
+        .iter()
+        .filter(|entry| entry.method.ends_with("/Reload") && entry.outcome() == log::entry::Outcome::Refused);
+    assert_eq!(refused.count(), 3);
     assert!(hub.stop());
 }

@@ -8,8 +8,8 @@ use moka::sync::Cache;
 use proto::{FieldSet, RecordType, options::v1::Sensitivity};
 
 use crate::{
-    AccessRequest, AccessSet, Action, Assurance, Caller, Disclosure, LogPermit, Officer, Permit, Reason, Refusal,
-    SelectionDecision, Withheld,
+    AccessRequest, AccessSet, Action, Assurance, Caller, Disclosure, HubAction, HubPermit, Officer, Permit, Reason,
+    Refusal, SelectionDecision, Withheld,
     policy::{Circumstances, RecordCircumstances, Verdict},
     request::assurance_of,
 };
@@ -116,7 +116,27 @@ impl AccessSet {
         caller: &Caller,
         officer: Option<&Officer>,
         now: DateTime<Utc>,
-    ) -> Result<LogPermit, Refusal> {
+    ) -> Result<HubPermit, Refusal> {
+        self.permit_hub(HubAction::ReadLog, caller, officer, now)
+    }
+
+    /// Decides whether the system may change what is in force.
+    pub fn operate(
+        &self,
+        caller: &Caller,
+        officer: Option<&Officer>,
+        now: DateTime<Utc>,
+    ) -> Result<HubPermit, Refusal> {
+        self.permit_hub(HubAction::Operate, caller, officer, now)
+    }
+
+    fn permit_hub(
+        &self,
+        action: HubAction,
+        caller: &Caller,
+        officer: Option<&Officer>,
+        now: DateTime<Utc>,
+    ) -> Result<HubPermit, Refusal> {
         let mut answer = Answer::default();
         let Some(system) = self.system(caller) else {
             answer.withhold(reasons::no_agreement());
@@ -125,11 +145,11 @@ impl AccessSet {
         let ask = |agreement| {
             let assurance = assurance_of(officer);
             let circumstances = Circumstances { now: now.timestamp(), assurance, agreement, records: None };
-            self.guard.log(system, self.guard.context(&circumstances))
+            self.guard.hub(system, action, self.guard.context(&circumstances))
         };
         let (mut agreements, mut policy_ids) = (Vec::new(), Vec::new());
-        let opening = self.systems.all[system].agreements.iter().filter(|&&index| self.agreements[index].reads_log);
-        for &index in opening {
+        let agreements_of = self.systems.all[system].agreements.iter();
+        for &index in agreements_of.filter(|&&index| self.agreements[index].hub_actions.contains(&action)) {
             match ask(Some(index)) {
                 Verdict::Permitted(policies) => {
                     agreements.push(self.agreements[index].number.clone());
@@ -139,7 +159,7 @@ impl AccessSet {
             }
         }
         if !agreements.is_empty() {
-            return Ok(LogPermit::new(agreements, policy_ids));
+            return Ok(HubPermit::new(agreements, policy_ids));
         }
         if answer.worst.is_none() {
             answer.withhold(reasons::of(ask(None), reasons::action_not_in_agreement));
@@ -167,16 +187,17 @@ impl AccessSet {
         decided
     }
 
-    /// Whether the agreement opens the log to the system, or why not.
-    pub(crate) fn log_opened(
+    /// Whether the agreement opens the hub to the system for this, or why not.
+    pub(crate) fn hub_opened(
         &self,
         system: usize,
+        action: HubAction,
         agreement: usize,
         assurance: Option<Assurance>,
         now: i64,
     ) -> Result<(), Arc<Reason>> {
         let circumstances = Circumstances { now, assurance, agreement: Some(agreement), records: None };
-        match self.guard.log(system, self.guard.context(&circumstances)) {
+        match self.guard.hub(system, action, self.guard.context(&circumstances)) {
             Verdict::Permitted(_) => Ok(()),
             verdict => match reasons::of(verdict, reasons::action_not_in_agreement) {
                 Outcome::Withheld { reason, .. } => Err(reason),
@@ -207,6 +228,17 @@ impl AccessSet {
             decided.add(index, outcome);
         }
         decided
+    }
+
+    /// Agreements that grant the system any of the record types asked for the action and purpose, in force or not.
+    pub(crate) fn covering(&self, request: &AccessRequest<'_>) -> Vec<usize> {
+        let Stated::Known(purpose) = self.stated(request.purpose_code) else { return Vec::new() };
+        let Some(system) = self.system(request.caller) else { return Vec::new() };
+        let grants = |index: &&usize| {
+            let mut records = self.agreements[**index].records.iter();
+            records.any(|(granted, _)| request.selections.iter().any(|(asked, _)| asked.name == granted.name))
+        };
+        self.systems.candidates(system, request.action, purpose).iter().filter(grants).copied().collect()
     }
 
     /// Agreements that grant fields of the record type to the system for the action and purpose, whether in force or not.

@@ -20,10 +20,13 @@ pub struct AccessFiles {
     pub purposes: PathBuf,
     /// The agencies.
     pub agencies: PathBuf,
+    /// The hub's own quotas; none, and only agreements limit.
+    pub quotas: Option<PathBuf>,
 }
 
 impl AccessFiles {
-    /// The usual names in one folder: `grants/`, `policies/`, `purposes.toml`, `agencies.toml`.
+    /// The usual names in one folder: `grants/`, `policies/`, `purposes.toml`, `agencies.toml`, and `quotas.toml` where
+    /// there is one.
     pub fn under(folder: impl AsRef<Path>) -> Self {
         let folder = folder.as_ref();
         Self {
@@ -31,6 +34,7 @@ impl AccessFiles {
             policies: folder.join("policies"),
             purposes: folder.join("purposes.toml"),
             agencies: folder.join("agencies.toml"),
+            quotas: Some(folder.join("quotas.toml")).filter(|file| file.exists()),
         }
     }
 }
@@ -46,6 +50,8 @@ pub struct AccessSources {
     pub purposes: SourceFile,
     /// The agencies.
     pub agencies: SourceFile,
+    /// The hub's own quotas.
+    pub quotas: SourceFile,
 }
 
 /// One file.
@@ -125,6 +131,7 @@ impl AccessSources {
             policies: read_folder(&files.policies, "cedar", &mut problems),
             purposes: read_file(&files.purposes, &mut problems),
             agencies: read_file(&files.agencies, &mut problems),
+            quotas: files.quotas.as_ref().map_or_else(SourceFile::none, |path| read_file(path, &mut problems)),
         };
         if problems.is_empty() { Ok(sources) } else { Err(LoadError { problems }) }
     }
@@ -132,7 +139,7 @@ impl AccessSources {
     /// SHA-256 over names and contents of all files, hex.
     pub fn digest(&self) -> String {
         let mut context = digest::Context::new(&digest::SHA256);
-        let singles = [&self.purposes, &self.agencies].into_iter();
+        let singles = [&self.purposes, &self.agencies, &self.quotas].into_iter();
         for file in self.grants.iter().chain(&self.policies).chain(singles) {
             // Only the last part of the name: the same files in another place are the same set.
             let name = Path::new(&file.name).file_name().map_or(file.name.as_bytes(), |name| name.as_encoded_bytes());
@@ -172,6 +179,11 @@ fn unreadable(path: &Path, error: &std::io::Error) -> Problem {
 }
 
 impl SourceFile {
+    /// In place of a file that nobody named.
+    fn none() -> Self {
+        Self { name: String::new(), text: String::new() }
+    }
+
     /// Where a span of this file begins.
     pub(crate) fn place(&self, span: Range<usize>) -> Place {
         let before = self.text.get(..span.start).unwrap_or_default();

@@ -8,9 +8,10 @@ use serde::Deserialize;
 use toml::{Spanned, value::Datetime};
 
 use crate::{
-    Action, AgencyCode, Assurance, SourceFile,
+    Action, AgencyCode, Assurance, HubAction, SourceFile,
     catalogue::Catalogue,
     files::{Place, Problem, unknown},
+    quota::{self, Quota, QuotaEntry},
 };
 
 /// Dates in agreements are Vietnamese days.
@@ -39,8 +40,10 @@ pub struct Agreement {
     pub purposes: Vec<usize>,
     /// What may be done with the records.
     pub actions: Vec<Action>,
-    /// Whether the agreement opens the audit log, and no records.
-    pub reads_log: bool,
+    /// What may be done with the hub itself. An agreement that opens any of it opens no records.
+    pub hub_actions: Vec<HubAction>,
+    /// How often its systems may ask.
+    pub(crate) quotas: Vec<Quota>,
     /// Legal basis.
     pub legal_basis: String,
     /// When the citizen may see entries made under it.
@@ -53,6 +56,13 @@ pub struct Agreement {
     pub(crate) last_day_place: Place,
     /// Where it names each of the record types.
     pub(crate) record_places: Vec<Place>,
+}
+
+impl Agreement {
+    /// Whether it opens the audit log.
+    pub fn reads_log(&self) -> bool {
+        self.hub_actions.contains(&HubAction::ReadLog)
+    }
 }
 
 /// When the citizen may see an entry of the audit log; the later the stricter.
@@ -86,6 +96,8 @@ struct GrantFile {
     officer_assurance: Assurance,
     #[serde(default)]
     records: Vec<Records>,
+    #[serde(default)]
+    quotas: Vec<QuotaEntry>,
 }
 
 #[derive(Deserialize)]
@@ -112,6 +124,7 @@ enum GrantAction {
     Verify,
     Batch,
     ReadLog,
+    Operate,
 }
 
 fn proven() -> Assurance {
@@ -149,12 +162,24 @@ impl Reader<'_> {
 
     fn agreement(&mut self, grant: GrantFile, schema: &Schema, catalogue: &Catalogue) -> Option<Agreement> {
         let actions_span = grant.actions.span();
-        let reads_log = grant.actions.get_ref().contains(&GrantAction::ReadLog);
+        let mut hub_actions: Vec<HubAction> =
+            grant.actions.get_ref().iter().filter_map(|action| hub_action(*action)).collect();
+        hub_actions.sort_unstable();
+        hub_actions.dedup();
+        if hub_actions == [HubAction::Operate] {
+            self.wrong(actions_span.clone(), "who operates the hub reads its log as well: name read_log, too");
+        }
         let mut actions: Vec<Action> =
             grant.actions.get_ref().iter().filter_map(|action| record_action(*action)).collect();
         actions.sort_unstable();
         actions.dedup();
-        self.check_shape(reads_log, &actions, actions_span, grant.records.is_empty(), grant.purposes.is_empty());
+        self.check_shape(
+            !hub_actions.is_empty(),
+            &actions,
+            actions_span,
+            grant.records.is_empty(),
+            grant.purposes.is_empty(),
+        );
 
         self.warn_of_repeats("purpose", grant.purposes.iter());
         self.warn_of_repeats("system", grant.systems.get_ref().iter());
@@ -182,6 +207,10 @@ impl Reader<'_> {
         {
             self.wrong(grant.valid_until.span(), "valid_until is before valid_from");
         }
+        let quotas = grant.quotas.into_iter().filter_map(|entry| {
+            quota::quota(entry, Some(grant.agreement.get_ref()), self.file, catalogue, &mut self.problems)
+        });
+        let quotas = quotas.collect();
         if grant.systems.get_ref().is_empty() {
             self.wrong(grant.systems.span(), "names no system");
         }
@@ -205,7 +234,8 @@ impl Reader<'_> {
             valid_until: valid_until?,
             purposes,
             actions,
-            reads_log,
+            hub_actions,
+            quotas,
             legal_basis: self.text(grant.legal_basis, "legal_basis"),
             disclosure: grant.disclosure,
             officer_assurance: grant.officer_assurance,
@@ -317,7 +347,15 @@ fn record_action(action: GrantAction) -> Option<Action> {
         GrantAction::Query => Some(Action::Query),
         GrantAction::Verify => Some(Action::Verify),
         GrantAction::Batch => Some(Action::Batch),
-        GrantAction::ReadLog => None,
+        GrantAction::ReadLog | GrantAction::Operate => None,
+    }
+}
+
+fn hub_action(action: GrantAction) -> Option<HubAction> {
+    match action {
+        GrantAction::ReadLog => Some(HubAction::ReadLog),
+        GrantAction::Operate => Some(HubAction::Operate),
+        GrantAction::Query | GrantAction::Verify | GrantAction::Batch => None,
     }
 }
 

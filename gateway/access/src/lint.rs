@@ -57,7 +57,7 @@ impl AccessSet {
                     let paths = record_type.paths_of(fields).join(", ");
                     (place, format!("{} fields of {} ({paths})", fields.len(), record_type.name))
                 }
-                Opened::Log => (&agreement.place, "the log".to_owned()),
+                Opened::Hub(action) => (&agreement.place, format!("{} of the hub", action.as_str())),
             };
             let message = format!(
                 "agreement \"{}\" grants {what} to {system}, which it never receives: {}{by}",

@@ -14,9 +14,10 @@ pub struct Permit {
     disclosure: Disclosure,
 }
 
-/// Leave to read the audit log. Only [`crate::AccessSet::read_log`] makes one.
+/// Leave to read the audit log or to operate the hub. Only [`crate::AccessSet::read_log`] and
+/// [`crate::AccessSet::operate`] make one.
 #[derive(Debug, Clone)]
-pub struct LogPermit {
+pub struct HubPermit {
     agreements: Vec<String>,
     policy_ids: Vec<String>,
 }
@@ -110,12 +111,12 @@ impl Permit {
     }
 }
 
-impl LogPermit {
+impl HubPermit {
     pub(crate) fn new(agreements: Vec<String>, policy_ids: Vec<String>) -> Self {
         Self { agreements, policy_ids }
     }
 
-    /// Numbers of the agreements that open the log.
+    /// Numbers of the agreements that open it.
     pub fn agreements(&self) -> &[String] {
         &self.agreements
     }

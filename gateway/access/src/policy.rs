@@ -8,7 +8,9 @@ use std::sync::Arc;
 use cedar_policy::{Authorizer, Context, Decision, Entities, EntityUid, Request, RestrictedExpression};
 use proto::Schema;
 
-use crate::{Action, Agreement, Assurance, Reason, SourceFile, catalogue::Catalogue, files::Problem, set::System};
+use crate::{
+    Action, Agreement, Assurance, HubAction, Reason, SourceFile, catalogue::Catalogue, files::Problem, set::System,
+};
 
 mod entities;
 mod read;
@@ -126,9 +128,9 @@ impl Guard {
         self.ask(&names.systems[system], names.action(action), &names.fields[record_type][field], context)
     }
 
-    /// May the system read the log?
-    pub(crate) fn log(&self, system: usize, context: Context) -> Verdict {
-        self.ask(&self.names.systems[system], &self.names.read_log, &self.names.log, context)
+    /// May the system do this with the hub itself?
+    pub(crate) fn hub(&self, system: usize, action: HubAction, context: Context) -> Verdict {
+        self.ask(&self.names.systems[system], self.names.hub_action(action), &self.names.log, context)
     }
 
     fn ask(&self, system: &EntityUid, action: &EntityUid, resource: &EntityUid, context: Context) -> Verdict {

@@ -57,7 +57,8 @@ impl Assurance {
 }
 
 /// What a system may do with records.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Action {
     /// Read fields about one subject.
     Query,
@@ -77,6 +78,28 @@ impl Action {
             Self::Query => "query",
             Self::Verify => "verify",
             Self::Batch => "batch",
+        }
+    }
+}
+
+/// What a system may do with the hub itself, as against records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum HubAction {
+    /// Read the audit log.
+    ReadLog,
+    /// Change what is in force: reload.
+    Operate,
+}
+
+impl HubAction {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::ReadLog, Self::Operate];
+
+    /// The word used in grants and policies.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ReadLog => "read_log",
+            Self::Operate => "operate",
         }
     }
 }

@@ -14,6 +14,7 @@ use crate::{
     decide::Decisions,
     grant,
     policy::{Guard, World},
+    quota::{self, Quota},
 };
 
 /// Agreements, purposes, agencies and guardrails in force, ready to decide.
@@ -24,6 +25,8 @@ pub struct AccessSet {
     /// Record types that are decided on, in the order of the schema.
     pub(crate) record_types: HashMap<String, usize>,
     pub(crate) guard: Guard,
+    /// The hub's own quotas.
+    pub(crate) quotas: Vec<Quota>,
     pub(crate) cache: Decisions,
     digest: String,
 }
@@ -84,7 +87,7 @@ impl Systems {
             self.all.push(System { agency, name: name.to_owned(), reads_log: false, agreements: Vec::new() });
         }
         let system = &mut self.all[index];
-        system.reads_log |= agreement.reads_log;
+        system.reads_log |= agreement.reads_log();
         if !system.agreements.contains(&position) {
             system.agreements.push(position);
             for &action in &agreement.actions {
@@ -119,6 +122,7 @@ impl AccessSet {
         let grants = sources.grants.iter();
         let agreements: Vec<Agreement> =
             grants.filter_map(|file| grant::read(file, schema, &catalogue, &mut problems, &mut warnings)).collect();
+        let quotas = quota::read(&sources.quotas, &catalogue, &mut problems);
         check_numbers(&agreements, &mut problems);
         let systems = Systems::of(&catalogue, &agreements);
         let world = World { schema, catalogue: &catalogue, agreements: &agreements, systems: &systems.all };
@@ -128,7 +132,7 @@ impl AccessSet {
         let record_types = record_types.map(|(index, record_type)| (record_type.name.clone(), index)).collect();
         warn(&agreements, &catalogue, now, &mut warnings);
         let cache = Decisions::new();
-        let set = Self { catalogue, agreements, systems, record_types, guard, cache, digest: sources.digest() };
+        let set = Self { catalogue, agreements, systems, record_types, guard, quotas, cache, digest: sources.digest() };
         Ok(Loaded { set, warnings })
     }
 

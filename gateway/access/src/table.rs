@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use proto::{FieldSet, RecordType};
 
 use crate::{
-    AccessRequest, AccessSet, Action, AgencyCode, Assurance, Reason,
+    AccessRequest, AccessSet, Action, AgencyCode, Assurance, HubAction, Reason,
     decide::{Outcome, Question, Stated},
     request::assurance_of,
 };
@@ -102,8 +102,8 @@ pub enum Opened {
         /// The fields alike in all of this.
         fields: FieldSet,
     },
-    /// The audit log.
-    Log,
+    /// The hub itself: its log, or its operation.
+    Hub(HubAction),
 }
 
 /// What becomes of one field that was asked for.
@@ -136,7 +136,7 @@ impl AccessSet {
         }
         rows.sort_by(|left, right| {
             let key = |row: &TableRow| match &row.opened {
-                Opened::Log => (String::new(), None, String::new()),
+                Opened::Hub(action) => (String::new(), None, action.as_str().to_owned()),
                 Opened::Fields { purpose, action, record_type, .. } => {
                     (purpose.clone(), Some(*action), record_type.name.clone())
                 }
@@ -204,9 +204,9 @@ impl AccessSet {
                 conditions,
                 reason,
             };
-            if self.agreements[agreement].reads_log {
-                let (conditions, reason) = self.log_conditions(system, agreement, now);
-                rows.push(row(Opened::Log, conditions, reason));
+            for &action in &self.agreements[agreement].hub_actions {
+                let (conditions, reason) = self.hub_conditions(system, action, agreement, now);
+                rows.push(row(Opened::Hub(action), conditions, reason));
             }
             for &action in &self.agreements[agreement].actions {
                 for &purpose in &self.agreements[agreement].purposes {
@@ -274,10 +274,10 @@ impl AccessSet {
         alike
     }
 
-    fn log_conditions(&self, system: usize, agreement: usize, now: DateTime<Utc>) -> Fate {
+    fn hub_conditions(&self, system: usize, action: HubAction, agreement: usize, now: DateTime<Utc>) -> Fate {
         let (mut conditions, mut why) = (Conditions::default(), None);
         for (assurance, dossier_present) in Conditions::circumstances() {
-            match self.log_opened(system, agreement, assurance, now.timestamp()) {
+            match self.hub_opened(system, action, agreement, assurance, now.timestamp()) {
                 Ok(()) => conditions.0 |= Conditions::bit(assurance, dossier_present),
                 Err(reason) => why = Some(reason),
             }

@@ -15,6 +15,7 @@ mod files;
 mod guardrails;
 mod matrix;
 mod oracle;
+mod quota;
 mod release;
 mod speed;
 mod table;
@@ -71,8 +72,8 @@ impl Ask {
         }
     }
 
-    fn of(self, set: &AccessSet) -> Result<Permit, Refusal> {
-        set.decide(&AccessRequest {
+    fn request(&self) -> AccessRequest<'_> {
+        AccessRequest {
             caller: &self.caller,
             officer: self.officer.as_ref(),
             purpose_code: &self.purpose,
@@ -80,7 +81,11 @@ impl Ask {
             action: self.action,
             selections: &self.selections,
             now: self.now,
-        })
+        }
+    }
+
+    fn of(self, set: &AccessSet) -> Result<Permit, Refusal> {
+        set.decide(&self.request())
     }
 }
 

@@ -1,6 +1,6 @@
 //! Why a call has no answer, and whose failure it is.
 
-use access::Refusal;
+use access::{Exhausted, Refusal};
 use adapter_sdk::SourceError;
 use proto::query::v1::Receipt;
 
@@ -34,6 +34,14 @@ pub enum CallError {
         /// Proof of recording.
         receipt: Option<Box<Receipt>>,
     },
+    /// A quota is used up.
+    #[error("a quota is used up")]
+    QuotaUsedUp {
+        /// Which, and until when.
+        exhausted: Box<Exhausted>,
+        /// Proof of recording.
+        receipt: Option<Box<Receipt>>,
+    },
     /// A source the caller cannot do without did not answer.
     #[error("required source {source_id} failed: {}", .failure.reason)]
     RequiredSource {
@@ -61,6 +69,7 @@ impl CallError {
         match self {
             Self::Invalid { .. } => "INVALID_REQUEST",
             Self::Refused { refusal, .. } => &refusal.reason,
+            Self::QuotaUsedUp { .. } => "QUOTA_USED_UP",
             Self::RequiredSource { .. } => "REQUIRED_SOURCE_FAILED",
             Self::DeadlineExceeded { .. } => "DEADLINE_EXCEEDED",
             Self::NotRecorded(_) => "AUDIT_LOG_UNAVAILABLE",
@@ -72,6 +81,7 @@ impl CallError {
         match self {
             Self::Invalid { receipt, .. }
             | Self::Refused { receipt, .. }
+            | Self::QuotaUsedUp { receipt, .. }
             | Self::RequiredSource { receipt, .. }
             | Self::DeadlineExceeded { receipt } => receipt.as_deref(),
             Self::NotRecorded(_) => None,
@@ -82,6 +92,7 @@ impl CallError {
         match &mut self {
             Self::Invalid { receipt, .. }
             | Self::Refused { receipt, .. }
+            | Self::QuotaUsedUp { receipt, .. }
             | Self::RequiredSource { receipt, .. }
             | Self::DeadlineExceeded { receipt } => *receipt = Some(Box::new(proof)),
             Self::NotRecorded(_) => {}

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use access::{AccessRequest, AccessSet, Action, Permit};
+use access::{AccessRequest, AccessSet, Action, Allowance, Permit};
 use aws_lc_rs::digest;
 use chrono::Utc;
 use prost::Message;
 use proto::{
-    Schema,
+    FieldSet, RecordType, Schema,
     audit::v1::{self as log, entry},
     query::v1::{QueryResponse, Receipt, VerifyResponse},
 };
@@ -67,6 +67,25 @@ impl Answered for VerifyResponse {
 }
 
 impl Hub {
+    /// Counts a call under the quotas that fit it, before anything is done for it. One that is used up refuses the call, and
+    /// the refusal is recorded.
+    pub async fn admit(
+        &self,
+        call: &Call,
+        kind: entry::Kind,
+        action: Action,
+        question: &Question,
+    ) -> Result<Option<Allowance>, CallError> {
+        let selections = question.asked_fields();
+        match self.access.count(&self.request(call, question, action, &selections)) {
+            Ok(allowance) => Ok(allowance),
+            Err(exhausted) => {
+                let exhausted = CallError::QuotaUsedUp { exhausted: Box::new(exhausted), receipt: None };
+                Err(self.reject(call, kind, &question.asked(), exhausted).await)
+            }
+        }
+    }
+
     /// Reads records about one subject.
     pub async fn query(&self, call: &Call, question: &Question) -> Result<QueryResponse, CallError> {
         self.query_as(call, question, Action::Query, entry::Kind::Query).await
@@ -171,21 +190,8 @@ impl Hub {
     ) -> Result<Permit, CallError> {
         let _span = tracing::info_span!("decide").entered();
         let _stage = Stage::begin("decide");
-        let selections: Vec<_> = question
-            .selections
-            .iter()
-            .map(|selection| (Arc::clone(&selection.record_type), selection.fields.clone()))
-            .collect();
-        let decision = self.access.decide(&AccessRequest {
-            caller: &call.caller,
-            officer: Some(&question.officer),
-            purpose_code: &question.purpose.code,
-            dossier_number: question.purpose.dossier_number.as_deref(),
-            action,
-            selections: &selections,
-            now: Utc::now(),
-        });
-        match decision {
+        let selections = question.asked_fields();
+        match self.access.decide(&self.request(call, question, action, &selections)) {
             Ok(permit) => {
                 record::note_permit(entry, &permit);
                 Ok(permit)
@@ -194,6 +200,24 @@ impl Hub {
                 record::note_refusal(entry, &refusal);
                 Err(CallError::Refused { refusal: Box::new(refusal), receipt: None })
             }
+        }
+    }
+
+    fn request<'a>(
+        &self,
+        call: &'a Call,
+        question: &'a Question,
+        action: Action,
+        selections: &'a [(Arc<RecordType>, FieldSet)],
+    ) -> AccessRequest<'a> {
+        AccessRequest {
+            caller: &call.caller,
+            officer: Some(&question.officer),
+            purpose_code: &question.purpose.code,
+            dossier_number: question.purpose.dossier_number.as_deref(),
+            action,
+            selections,
+            now: Utc::now(),
         }
     }
 
@@ -235,7 +259,7 @@ impl Hub {
 fn note_error(entry: &mut log::Entry, error: &CallError) {
     entry.set_outcome(match error {
         CallError::Invalid { .. } => entry::Outcome::Invalid,
-        CallError::Refused { .. } => entry::Outcome::Refused,
+        CallError::Refused { .. } | CallError::QuotaUsedUp { .. } => entry::Outcome::Refused,
         CallError::RequiredSource { .. } | CallError::DeadlineExceeded { .. } | CallError::NotRecorded(_) => {
             entry::Outcome::Failed
         }

@@ -82,6 +82,22 @@ pub struct Question {
     pub required_sources: Vec<String>,
 }
 
+impl Question {
+    /// Record types and fields as decisions are asked about them.
+    pub(crate) fn asked_fields(&self) -> Vec<(Arc<RecordType>, FieldSet)> {
+        let selections = self.selections.iter();
+        selections.map(|selection| (Arc::clone(&selection.record_type), selection.fields.clone())).collect()
+    }
+
+    pub(crate) fn asked(&self) -> Asked {
+        Asked {
+            subject: Some(self.subject.clone()),
+            purpose: Some(self.purpose.clone()),
+            officer: Some(self.officer.clone()),
+        }
+    }
+}
+
 /// A value the caller believes.
 #[derive(Debug, Clone)]
 pub struct Claim {

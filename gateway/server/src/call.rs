@@ -1,6 +1,6 @@
 //! What every RPC starts with: who calls, until when, traced as what.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use http::HeaderMap;
 use query::Call;
@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use tonic::{Extensions, Status, metadata::MetadataMap};
 use tracing::Span;
 
-use crate::{identity::Peer, status, telemetry};
+use crate::{identity::Peer, status, telemetry, tokens::Proof};
 
 #[cfg(test)]
 mod tests;
@@ -46,6 +46,11 @@ pub(crate) fn begin(
         trace_id: telemetry::trace_id(&span, headers),
     };
     Ok((call, span))
+}
+
+/// What the call's token proves, as `listen` found it.
+pub(crate) fn proof<T>(request: &tonic::Request<T>) -> Option<Arc<Proof>> {
+    request.extensions().get::<Arc<Proof>>().map(Arc::clone)
 }
 
 fn timeout(headers: &HeaderMap, timeouts: Timeouts) -> Result<Duration, Status> {

@@ -27,6 +27,9 @@ pub(crate) struct Config {
     pub(crate) telemetry: TelemetryConfig,
     #[serde(default)]
     pub(crate) sources: Vec<SourceConfig>,
+    /// Whose tokens prove officers and citizens.
+    #[serde(default)]
+    pub(crate) identity_providers: Vec<IdentityProviderConfig>,
     /// The file; relative paths start in its folder.
     #[serde(skip)]
     file: PathBuf,
@@ -123,6 +126,8 @@ pub(crate) struct AccessConfig {
     pub(crate) purposes: PathBuf,
     /// Agencies and their kinds.
     pub(crate) agencies: PathBuf,
+    /// The hub's own quotas; absent: only agreements limit.
+    pub(crate) quotas: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -204,6 +209,73 @@ pub(crate) struct SourceConfig {
     pub(crate) lookup: LookupConfig,
 }
 
+/// An OpenID provider whose tokens prove who acts.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct IdentityProviderConfig {
+    /// Exactly as its tokens state it in `iss`; `https://`. Discovery starts here.
+    pub(crate) issuer: String,
+    /// What its tokens state in `aud` when they are meant for this hub.
+    pub(crate) audience: String,
+    /// PEM files: authorities of its own TLS certificate.
+    pub(crate) authorities: Vec<PathBuf>,
+    /// Whom its tokens are about.
+    pub(crate) holders: Holders,
+    /// Levels of assurance (`acr`) that prove somebody; a token of another level is refused.
+    pub(crate) assurance_levels: Vec<String>,
+    /// Claim with the officer's id, or the citizen's personal number.
+    #[serde(default = "IdentityProviderConfig::id_claim")]
+    pub(crate) id_claim: String,
+    /// Claim with the officer's full name.
+    #[serde(default = "IdentityProviderConfig::name_claim")]
+    pub(crate) name_claim: String,
+    /// Claim with the code of the officer's agency or unit, which must be the calling agency or below it.
+    #[serde(default = "IdentityProviderConfig::agency_claim")]
+    pub(crate) agency_claim: String,
+    /// How far its clock and the hub's may differ.
+    #[serde(default = "IdentityProviderConfig::clock_skew_s")]
+    pub(crate) clock_skew_s: u64,
+}
+
+/// Whom a provider's tokens are about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Holders {
+    /// Officers of agencies.
+    Officers,
+    /// Citizens, who may see who looked at them.
+    Citizens,
+}
+
+impl IdentityProviderConfig {
+    fn id_claim() -> String {
+        "sub".to_owned()
+    }
+    fn name_claim() -> String {
+        "name".to_owned()
+    }
+    fn agency_claim() -> String {
+        "agency".to_owned()
+    }
+    const fn clock_skew_s() -> u64 {
+        30
+    }
+
+    fn check(&self) -> anyhow::Result<()> {
+        let issuer = &self.issuer;
+        if !issuer.starts_with("https://") {
+            bail!("identity provider {issuer}: issuer must begin with https://");
+        }
+        if self.audience.is_empty() || self.authorities.is_empty() || self.assurance_levels.is_empty() {
+            bail!("identity provider {issuer}: audience, authorities and assurance_levels must not be empty");
+        }
+        if self.clock_skew_s > 300 {
+            bail!("identity provider {issuer}: clock_skew_s must be at most 300");
+        }
+        Ok(())
+    }
+}
+
 impl SourceConfig {
     const fn connections_max() -> u32 {
         16
@@ -273,6 +345,12 @@ impl Config {
         }
         if self.tls.client_authorities.is_empty() {
             bail!("tls.client_authorities must name at least one file");
+        }
+        for (index, provider) in self.identity_providers.iter().enumerate() {
+            provider.check()?;
+            if self.identity_providers[..index].iter().any(|earlier| earlier.issuer == provider.issuer) {
+                bail!("identity provider {} stands there twice", provider.issuer);
+            }
         }
         for source in &self.sources {
             if source.connections_max == 0 || source.concurrency_max == 0 {

@@ -7,7 +7,7 @@ use arc_swap::ArcSwap;
 use query::Hub;
 use tokio::sync::watch;
 
-use crate::tls::Trust;
+use crate::{tls::Trust, tokens::Tokens};
 
 /// The snapshot in force.
 pub(crate) struct Current {
@@ -15,15 +15,16 @@ pub(crate) struct Current {
     changes: watch::Sender<()>,
 }
 
-/// Agreements, policies and catalogues in one hub, and the certificates accepted.
+/// Agreements, policies and catalogues in one hub, and the certificates and tokens accepted.
+#[derive(Clone)]
 pub(crate) struct Snapshot {
     pub(crate) hub: Arc<Hub>,
     pub(crate) trust: Arc<Trust>,
+    pub(crate) tokens: Arc<Tokens>,
 }
 
 impl Current {
-    pub(crate) fn new(hub: Hub, trust: Trust) -> Self {
-        let snapshot = Snapshot { hub: Arc::new(hub), trust: Arc::new(trust) };
+    pub(crate) fn new(snapshot: Snapshot) -> Self {
         Self { in_force: ArcSwap::from_pointee(snapshot), changes: watch::Sender::new(()) }
     }
 
@@ -37,9 +38,14 @@ impl Current {
         Arc::clone(&self.in_force.load().trust)
     }
 
+    /// All of it.
+    pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
+        self.in_force.load_full()
+    }
+
     /// Puts another snapshot in force.
-    pub(crate) fn replace(&self, hub: Arc<Hub>, trust: Arc<Trust>) {
-        self.in_force.store(Arc::new(Snapshot { hub, trust }));
+    pub(crate) fn replace(&self, snapshot: Snapshot) {
+        self.in_force.store(Arc::new(snapshot));
         self.changes.send_replace(());
     }
 

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use http::{Request, Response};
+use http::{HeaderMap, Request, Response};
 use hyper::body::Incoming;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo},
@@ -28,6 +28,7 @@ use crate::{
     metrics::{self, Methods},
     rejections, status,
     tls::PeerTrust,
+    tokens::{Proof, TokenError, Tokens},
 };
 
 /// A connection whose certificate is no longer accepted is cut after this time, with the streams that are still on it.
@@ -149,6 +150,19 @@ pub(crate) async fn told_to_stop(stop: &mut watch::Receiver<bool>) {
     drop(stop.wait_for(|stopped| *stopped).await);
 }
 
+/// Methods that a citizen's token opens.
+const CITIZENS_METHODS: [&str; 1] = ["lienthong.audit.v1.AuditService/ListSubjectAccesses"];
+
+/// What the call's token proves, if it carries one.
+async fn proof(tokens: &Tokens, headers: &HeaderMap, peer: &Peer, path: &str) -> Result<Option<Proof>, TokenError> {
+    let proof = tokens.proof(headers, &peer.caller.agency).await?;
+    let citizens = proof.as_ref().is_some_and(|proof| proof.officer().is_none());
+    if citizens && !CITIZENS_METHODS.contains(&path) {
+        return Err(TokenError::OfCitizen);
+    }
+    Ok(proof)
+}
+
 async fn answer(
     listening: Arc<Listening>,
     peer: Result<Peer, IdentityError>,
@@ -165,6 +179,14 @@ async fn answer(
     if let Some(Err(error)) = trusted.map(|trusted| trusted.check(&listening.current)) {
         let status = status::from_identity(error).into_http();
         return Ok(rejections::record(&hub, &peer, &path, &headers, listening.timeouts, status).await);
+    }
+    match proof(&listening.current.snapshot().tokens, &headers, &peer, &path).await {
+        Ok(None) => {}
+        Ok(Some(proof)) => drop(request.extensions_mut().insert(Arc::new(proof))),
+        Err(error) => {
+            let status = status::from_token(error).into_http();
+            return Ok(rejections::record(&hub, &peer, &path, &headers, listening.timeouts, status).await);
+        }
     }
     request.extensions_mut().insert(peer.clone());
     let received = Instant::now();

@@ -22,6 +22,7 @@ mod sources;
 mod status;
 mod telemetry;
 mod tls;
+mod tokens;
 
 use std::process::ExitCode;
 

@@ -6,6 +6,8 @@ use access::{Assurance, Officer};
 use proto::{FieldSet, RecordType, Schema, options::v1::IdentifierKind, query::v1 as wire};
 use query::{Claim, Hub, Purpose, Question, Selection, VerifyQuestion};
 
+use crate::tokens::Proof;
+
 mod check;
 mod subject;
 #[cfg(test)]
@@ -27,21 +29,29 @@ const OFFICER_NAME_CHARACTERS_MAX: usize = 200;
 const REQUIRED_SOURCES_MAX: usize = 32;
 
 /// Parses a `Query` request.
-pub(crate) fn question(hub: &Hub, request: wire::QueryRequest) -> Result<Question, Box<Unreadable>> {
+pub(crate) fn question(
+    hub: &Hub,
+    request: wire::QueryRequest,
+    proof: Option<&Proof>,
+) -> Result<Question, Box<Unreadable>> {
     let mut check = Check::default();
-    let parsed = question_parts(&mut check, hub, request);
+    let parsed = question_parts(&mut check, hub, request, proof);
     check.finish(parsed)
 }
 
 /// Parses the query inside a batch item.
-pub(crate) fn batch_item(hub: &Hub, request: wire::BatchQueryRequest) -> (String, Result<Question, Box<Unreadable>>) {
+pub(crate) fn batch_item(
+    hub: &Hub,
+    request: wire::BatchQueryRequest,
+    proof: Option<&Proof>,
+) -> (String, Result<Question, Box<Unreadable>>) {
     let mut check = Check::default();
     if request.item_id.is_empty() || request.item_id.chars().count() > 64 {
         check.wrong("item_id", "must have 1 to 64 characters", "phải có từ 1 đến 64 ký tự");
     }
     check.prefix = "query.".to_owned();
     let parsed = match request.query {
-        Some(query) => question_parts(&mut check, hub, query),
+        Some(query) => question_parts(&mut check, hub, query, proof),
         None => {
             check.wrong("", "must be present", "không được thiếu");
             None
@@ -50,7 +60,12 @@ pub(crate) fn batch_item(hub: &Hub, request: wire::BatchQueryRequest) -> (String
     (request.item_id.chars().take(64).collect(), check.finish(parsed))
 }
 
-fn question_parts(check: &mut Check, hub: &Hub, request: wire::QueryRequest) -> Option<Question> {
+fn question_parts(
+    check: &mut Check,
+    hub: &Hub,
+    request: wire::QueryRequest,
+    proof: Option<&Proof>,
+) -> Option<Question> {
     let subject = subject(check, request.subject);
     let selections = selections(check, &hub.schema, request.selections);
     if let Some(subject) = &subject {
@@ -59,13 +74,17 @@ fn question_parts(check: &mut Check, hub: &Hub, request: wire::QueryRequest) -> 
         }
     }
     let purpose = purpose(check, hub, request.purpose);
-    let officer = officer(check, "officer", request.officer);
+    let officer = officer(check, "officer", request.officer, proof);
     let required_sources = required_sources(check, hub, request.required_sources, &selections);
     Some(Question { subject: subject?, selections, purpose: purpose?, officer: officer?, required_sources })
 }
 
 /// Parses a `Verify` request. Claims about one record type become one selection.
-pub(crate) fn verify_question(hub: &Hub, request: wire::VerifyRequest) -> Result<VerifyQuestion, Box<Unreadable>> {
+pub(crate) fn verify_question(
+    hub: &Hub,
+    request: wire::VerifyRequest,
+    proof: Option<&Proof>,
+) -> Result<VerifyQuestion, Box<Unreadable>> {
     let mut check = Check::default();
     let subject = subject(&mut check, request.subject);
     let mut selections: Vec<Selection> = Vec::new();
@@ -99,7 +118,7 @@ pub(crate) fn verify_question(hub: &Hub, request: wire::VerifyRequest) -> Result
         claims.push(Claim { selection, field, value: claim.value.clone() });
     }
     let purpose = purpose(&mut check, hub, request.purpose);
-    let officer = officer(&mut check, "officer", request.officer);
+    let officer = officer(&mut check, "officer", request.officer, proof);
     let required_sources = required_sources(&mut check, hub, request.required_sources, &selections);
     let parsed = (|| {
         let question =
@@ -152,11 +171,12 @@ pub(crate) fn access_check(
     selected: Vec<wire::Selection>,
     stated: Option<wire::Purpose>,
     acting: Option<wire::Officer>,
+    proof: Option<&Proof>,
 ) -> Result<AccessCheck, Box<Unreadable>> {
     let mut check = Check::default();
     let selections = selections(&mut check, &hub.schema, selected);
     let purpose = purpose(&mut check, hub, stated);
-    let officer = officer(&mut check, "officer", acting);
+    let officer = officer(&mut check, "officer", acting, proof);
     let parsed = (|| {
         let selections =
             selections.into_iter().map(|selection| (selection.record_type, selection.fields)).collect::<Vec<_>>();
@@ -165,10 +185,14 @@ pub(crate) fn access_check(
     check.finish(parsed)
 }
 
-/// Parses the officer who reads the log.
-pub(crate) fn reader(name: &str, officer_field: Option<wire::Officer>) -> Result<Officer, Box<Unreadable>> {
+/// Parses the officer who reads the log or operates the hub.
+pub(crate) fn reader(
+    name: &str,
+    officer_field: Option<wire::Officer>,
+    proof: Option<&Proof>,
+) -> Result<Officer, Box<Unreadable>> {
     let mut check = Check::default();
-    let parsed = officer(&mut check, name, officer_field);
+    let parsed = officer(&mut check, name, officer_field, proof);
     check.finish(parsed)
 }
 
@@ -282,7 +306,22 @@ fn purpose(check: &mut Check, hub: &Hub, purpose: Option<wire::Purpose>) -> Opti
     Some(purpose)
 }
 
-fn officer(check: &mut Check, at: &str, officer: Option<wire::Officer>) -> Option<Officer> {
+/// The officer as a token proves it; without a token, as the caller says.
+fn officer(check: &mut Check, at: &str, stated: Option<wire::Officer>, proof: Option<&Proof>) -> Option<Officer> {
+    let Some(proven) = proof.and_then(Proof::officer) else { return asserted_officer(check, at, stated) };
+    check.asked.officer = Some(proven.clone());
+    if stated.is_some_and(|stated| stated.id.trim() != proven.id) {
+        check.wrong(
+            format!("{at}.id"),
+            "is not the officer of the token; leave the officer out, or state the same id",
+            "không phải cán bộ của mã xác thực; xin bỏ trống hoặc nêu đúng mã cán bộ",
+        );
+        return None;
+    }
+    Some(proven.clone())
+}
+
+fn asserted_officer(check: &mut Check, at: &str, officer: Option<wire::Officer>) -> Option<Officer> {
     let Some(officer) = officer else {
         check.wrong(
             at,

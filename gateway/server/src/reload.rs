@@ -1,20 +1,32 @@
 //! Reload while serving: agreements, policies, purposes, agencies, certificates, authorities, revocation lists, sources and
-//! their mappings, on SIGHUP and when a file changes. All of it or nothing: a file that is wrong changes nothing and is
+//! their mappings, quotas and identity providers, on SIGHUP, when a file changes and when an operator asks. All of it or nothing: a file that is wrong changes nothing and is
 //! named. Each reload, and each refused one, is an entry of the audit log, with the digests before and after.
 
 use std::{sync::Arc, time::Duration};
 
-use access::{AccessSet, AccessSources, ENDING_SOON_DAYS};
+use access::{AccessSet, AccessSources, ENDING_SOON_DAYS, HubPermit, Officer};
 use anyhow::{Context, bail};
 use chrono::Utc;
 use notify::RecommendedWatcher;
+use proto::audit::v1::{
+    self as log,
+    entry::{Disclosure, Kind, Outcome},
+};
 use query::Hub;
 use tokio::{
     signal::unix::Signal,
-    sync::{mpsc, watch},
+    sync::{mpsc, oneshot, watch},
 };
 
-use crate::{config::Config, current::Current, listen::told_to_stop, serve, sources::OpenSources, tls::Trust};
+use crate::{
+    config::Config,
+    current::{Current, Snapshot},
+    listen::told_to_stop,
+    serve,
+    sources::OpenSources,
+    tls::Trust,
+    tokens::Tokens,
+};
 
 mod files;
 
@@ -28,22 +40,46 @@ const CERTIFICATE_DAYS: i64 = 30;
 const PROBLEM_CHARACTERS_MAX: usize = 500;
 
 /// Why a reload is tried.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Trigger {
     Signal,
     Files,
+    Operator(Box<Request>),
 }
 
 impl Trigger {
-    fn as_str(self) -> &'static str {
+    fn as_str(&self) -> &'static str {
         match self {
             Self::Signal => "signal",
             Self::Files => "files",
+            Self::Operator(_) => "operator",
         }
     }
 }
 
-/// Watches files and signal, and reloads.
+/// An operator's wish, decided already.
+pub(crate) struct Request {
+    pub(crate) call: query::Call,
+    pub(crate) officer: Officer,
+    pub(crate) permit: HubPermit,
+    pub(crate) answer: oneshot::Sender<Result<Reloaded, NotReloaded>>,
+}
+
+/// What is in force after a reload.
+#[derive(Debug)]
+pub(crate) struct Reloaded {
+    pub(crate) log_index: u64,
+    /// What, its digest, and whether it is other than before.
+    pub(crate) in_force: Vec<(&'static str, String, bool)>,
+}
+
+/// Why what was in force stays.
+#[derive(Debug)]
+pub(crate) struct NotReloaded {
+    pub(crate) log_index: u64,
+    pub(crate) problem: String,
+}
+
+/// Watches files, listens to signal and operators, and reloads.
 pub(crate) struct Reloader {
     /// The configuration in force, but for what takes effect only at a start.
     config: Config,
@@ -75,123 +111,141 @@ impl Reloader {
             .ok();
     }
 
-    /// Runs until told to stop. Without a signal to listen for, only files lead to reloads.
-    pub(crate) async fn run(mut self, mut hangup: Option<Signal>, mut stop: watch::Receiver<bool>) {
+    /// Runs until told to stop. Without a signal to listen for, files and operators lead to reloads.
+    pub(crate) async fn run(
+        mut self,
+        mut hangup: Option<Signal>,
+        mut requests: mpsc::Receiver<Request>,
+        mut stop: watch::Receiver<bool>,
+    ) {
         let mut daily = tokio::time::interval(EXPIRY_INTERVAL);
         loop {
             let trigger = tokio::select! {
                 () = hung_up(hangup.as_mut()) => Trigger::Signal,
                 () = files::changed_and_quiet(&mut self.changes) => Trigger::Files,
+                Some(request) = requests.recv() => Trigger::Operator(Box::new(request)),
                 _ = daily.tick() => {
                     self.say_what_expires();
                     continue;
                 }
                 () = told_to_stop(&mut stop) => return,
             };
-            while let Err(error) = self.reload(trigger).await {
-                tracing::error!(%error, "the audit log cannot record a reload; it is tried again");
+            let outcome = loop {
+                match self.reload(&trigger).await {
+                    Ok(outcome) => break outcome,
+                    Err(error) => tracing::error!(%error, "the audit log cannot record a reload; it is tried again"),
+                }
                 tokio::select! {
                     () = tokio::time::sleep(RETRY_AFTER) => {}
                     () = told_to_stop(&mut stop) => return,
                 }
+            };
+            if let (Trigger::Operator(request), Some(outcome)) = (trigger, outcome) {
+                // The caller may have gone; the log has it.
+                let _ = request.answer.send(outcome);
             }
         }
     }
 
-    /// Fails only when the log cannot record; then nothing has changed.
-    async fn reload(&mut self, trigger: Trigger) -> anyhow::Result<()> {
-        let (old_hub, old_trust) = (self.current.hub(), self.current.trust());
-        let loaded = match self.load(&old_hub, &old_trust).await {
+    /// Nothing when the trigger was a change of files and nothing that counts has changed. Fails only when the log cannot
+    /// record; then nothing has changed.
+    async fn reload(&mut self, trigger: &Trigger) -> anyhow::Result<Option<Result<Reloaded, NotReloaded>>> {
+        let before = self.current.snapshot();
+        let loaded = match self.load(&before).await {
             Ok(loaded) => loaded,
-            Err(error) => return self.refuse(trigger, &old_hub, &old_trust, &format!("{error:#}")).await,
+            Err(error) => {
+                let refused = self.refuse(trigger, &before, &format!("{error:#}")).await?;
+                return Ok(refused.map(Err));
+            }
         };
         self.refused = None;
-        let same = Arc::ptr_eq(&loaded.access, &old_hub.access)
-            && Arc::ptr_eq(&loaded.trust, &old_trust)
-            && Arc::ptr_eq(&loaded.sources.sources, &old_hub.sources);
-        if trigger == Trigger::Files && same {
-            return Ok(());
+        let after = &loaded.snapshot;
+        let changes = [
+            (
+                "access",
+                before.hub.access.digest(),
+                after.hub.access.digest(),
+                !Arc::ptr_eq(&before.hub.access, &after.hub.access),
+            ),
+            (
+                "sources",
+                self.sources.digest(),
+                loaded.sources.digest(),
+                !Arc::ptr_eq(&before.hub.sources, &after.hub.sources),
+            ),
+            ("certificates", before.trust.digest(), after.trust.digest(), !Arc::ptr_eq(&before.trust, &after.trust)),
+            (
+                "identity_providers",
+                before.tokens.digest(),
+                after.tokens.digest(),
+                !Arc::ptr_eq(&before.tokens, &after.tokens),
+            ),
+        ];
+        if matches!(trigger, Trigger::Files) && changes.iter().all(|(.., changed)| !changed) {
+            return Ok(None);
         }
         let opened = loaded.sources.opened_since(&self.sources).collect::<Vec<_>>().join(" ");
-        let details = [
-            ("trigger", trigger.as_str()),
-            ("access_digest_before", old_hub.access.digest()),
-            ("access_digest_after", loaded.access.digest()),
-            ("sources_digest_before", self.sources.digest()),
-            ("sources_digest_after", loaded.sources.digest()),
-            ("sources_opened", &opened),
-            ("certificates_digest_before", old_trust.digest()),
-            ("certificates_digest_after", loaded.trust.digest()),
-        ];
-        serve::record_event(&old_hub, "reload", &details).await?;
+        let mut details = vec![("trigger".to_owned(), trigger.as_str().to_owned())];
+        for (what, old, new, _) in changes {
+            details.push((format!("{what}_digest_before"), old.to_owned()));
+            details.push((format!("{what}_digest_after"), new.to_owned()));
+        }
+        details.push(("sources_opened".to_owned(), opened.clone()));
+        let log_index = record(&before.hub, trigger, "reload", details).await?;
+        let in_force = changes.map(|(what, _, digest, changed)| (what, digest.to_owned(), changed)).to_vec();
         tracing::info!(
             trigger = trigger.as_str(),
-            agreements = loaded.access.agreements().len(),
-            access_digest = loaded.access.digest(),
+            agreements = after.hub.access.agreements().len(),
+            access_digest = after.hub.access.digest(),
             sources_digest = loaded.sources.digest(),
             sources_opened = opened,
-            certificates_digest = loaded.trust.digest(),
+            certificates_digest = after.trust.digest(),
             "reloaded"
         );
         loaded.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
-        let sources = Arc::clone(&loaded.sources.sources);
-        let hub = Hub { access: loaded.access, sources, ..(*old_hub).clone() };
-        self.current.replace(Arc::new(hub), loaded.trust);
+        self.current.replace(loaded.snapshot);
         self.sources = loaded.sources;
         self.config = loaded.config;
         self.watch_files();
         self.say_what_expires();
-        Ok(())
+        Ok(Some(Ok(Reloaded { log_index, in_force })))
     }
 
     /// Reads everything anew. What did not change is kept, with what the hub has learnt about it: decisions, connections to
-    /// databases, TLS sessions.
-    async fn load(&self, hub: &Hub, trust: &Arc<Trust>) -> anyhow::Result<Loaded> {
+    /// databases, TLS sessions, keys of identity providers.
+    async fn load(&self, before: &Arc<Snapshot>) -> anyhow::Result<Loaded> {
         let config = Config::load(self.config.file())?;
         if !self.config.reloads_into(&config) {
             tracing::warn!("[server], [audit] and [telemetry] take effect when the hub is started again");
         }
-        let (schema, access, trust) = (Arc::clone(&hub.schema), Arc::clone(&hub.access), Arc::clone(trust));
-        let sources = self.sources.clone();
-        let load = move || {
-            let files = AccessSources::read(&serve::access_files(&config))?;
-            let mut warnings = Vec::new();
-            let access = if files.digest() == access.digest() {
-                access
-            } else {
-                let loaded = AccessSet::from_sources(&schema, &files, Utc::now())?;
-                warnings.extend(loaded.warnings.iter().map(ToString::to_string));
-                Arc::new(loaded.set)
-            };
-            let read = Trust::load(&config)?;
-            let trust = if read.digest() == trust.digest() { trust } else { Arc::new(read) };
-            let opened = sources.successor(&config, &schema)?;
-            // A source that was wrong before may stay so; it stays out.
-            if let Some(problem) = opened.problems.iter().find(|problem| !sources.problems.contains(problem)) {
-                bail!("{problem}");
-            }
-            Ok(Loaded { config, access, warnings, trust, sources: opened })
-        };
+        let (before, sources) = (Arc::clone(before), self.sources.clone());
         // Reading and validating takes a while; calls go on beside it.
-        tokio::task::spawn_blocking(load).await.context("reload")?
+        tokio::task::spawn_blocking(move || load(config, &before, &sources)).await.context("reload")?
     }
 
-    async fn refuse(&mut self, trigger: Trigger, hub: &Hub, trust: &Trust, problem: &str) -> anyhow::Result<()> {
-        if trigger == Trigger::Files && self.refused.as_deref() == Some(problem) {
-            return Ok(());
+    async fn refuse(
+        &mut self,
+        trigger: &Trigger,
+        before: &Snapshot,
+        problem: &str,
+    ) -> anyhow::Result<Option<NotReloaded>> {
+        if matches!(trigger, Trigger::Files) && self.refused.as_deref() == Some(problem) {
+            return Ok(None);
         }
         let shortened: String = problem.chars().take(PROBLEM_CHARACTERS_MAX).collect();
         let details = [
             ("trigger", trigger.as_str()),
             ("problem", &shortened),
-            ("access_digest_in_force", hub.access.digest()),
+            ("access_digest_in_force", before.hub.access.digest()),
             ("sources_digest_in_force", self.sources.digest()),
-            ("certificates_digest_in_force", trust.digest()),
+            ("certificates_digest_in_force", before.trust.digest()),
+            ("identity_providers_digest_in_force", before.tokens.digest()),
         ];
-        serve::record_event(hub, "reload_refused", &details).await?;
+        let details = details.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
+        let log_index = record(&before.hub, trigger, "reload_refused", details).await?;
         tracing::error!(trigger = trigger.as_str(), "reload refused, what was in force stays: {problem}");
         self.refused = Some(problem.to_owned());
-        Ok(())
+        Ok(Some(NotReloaded { log_index, problem: shortened }))
     }
 
     /// Days left of certificates, revocation lists and agreements, as log lines.
@@ -215,10 +269,56 @@ impl Reloader {
 
 struct Loaded {
     config: Config,
-    access: Arc<AccessSet>,
-    warnings: Vec<String>,
-    trust: Arc<Trust>,
+    snapshot: Snapshot,
     sources: OpenSources,
+    warnings: Vec<String>,
+}
+
+fn load(config: Config, before: &Snapshot, open: &OpenSources) -> anyhow::Result<Loaded> {
+    let schema = &before.hub.schema;
+    let files = AccessSources::read(&serve::access_files(&config))?;
+    let mut warnings = Vec::new();
+    let access = if files.digest() == before.hub.access.digest() {
+        Arc::clone(&before.hub.access)
+    } else {
+        let loaded = AccessSet::from_sources(schema, &files, Utc::now())?;
+        warnings.extend(loaded.warnings.iter().map(ToString::to_string));
+        Arc::new(loaded.set.counting_on_from(&before.hub.access))
+    };
+    let trust = Trust::load(&config)?;
+    let trust = if trust.digest() == before.trust.digest() { Arc::clone(&before.trust) } else { Arc::new(trust) };
+    let tokens = Tokens::load(&config)?;
+    let tokens = if tokens.digest() == before.tokens.digest() { Arc::clone(&before.tokens) } else { Arc::new(tokens) };
+    let sources = open.successor(&config, schema)?;
+    // A source that was wrong before may stay so; it stays out.
+    if let Some(problem) = sources.problems.iter().find(|problem| !open.problems.contains(problem)) {
+        bail!("{problem}");
+    }
+    let hub = Hub { access, sources: Arc::clone(&sources.sources), ..(*before.hub).clone() };
+    Ok(Loaded { config, snapshot: Snapshot { hub: Arc::new(hub), trust, tokens }, sources, warnings })
+}
+
+/// Records an event; one that an operator asked for with the operator's call. Gives its index.
+async fn record(hub: &Hub, trigger: &Trigger, event: &str, details: Vec<(String, String)>) -> anyhow::Result<u64> {
+    let details = [("event".to_owned(), event.to_owned())].into_iter().chain(details);
+    let mut details: Vec<_> = details.map(|(name, value)| log::Detail { name, value }).collect();
+    let outcome = if event == "reload" { Outcome::Answered } else { Outcome::Failed };
+    let failed = || format!("cannot record {event} in the audit log");
+    let Trigger::Operator(request) = trigger else {
+        let entry = log::Entry { outcome: outcome.into(), details, ..serve::hub_event() };
+        return hub.audit.append(entry).await.map(|appended| appended.log_index).with_context(failed);
+    };
+    let detail = |name: &str, value: &String| log::Detail { name: name.to_owned(), value: value.clone() };
+    details.extend(request.permit.agreements().iter().map(|number| detail("agreement", number)));
+    details.extend(request.permit.policy_ids().iter().map(|id| detail("policy", id)));
+    let entry = log::Entry {
+        officer: Some(query::officer(&request.officer)),
+        outcome: outcome.into(),
+        disclosure: Disclosure::Never.into(),
+        details,
+        ..query::begin_entry(Kind::HubEvent, &request.call)
+    };
+    hub.record(&request.call, entry).await.map(|receipt| receipt.log_index).with_context(failed)
 }
 
 async fn hung_up(hangup: Option<&mut Signal>) {

@@ -9,25 +9,32 @@ use proto::{
     Schema,
     audit::v1::{self as log, audit_service_server::AuditServiceServer, entry},
     catalog::v1::catalog_service_server::CatalogServiceServer,
+    operator::v1::operator_service_server::OperatorServiceServer,
     query::v1::query_service_server::QueryServiceServer,
 };
 use query::Hub;
-use tokio::{net::TcpListener, signal::unix::Signal, sync::watch, task::JoinHandle};
+use tokio::{
+    net::TcpListener,
+    signal::unix::Signal,
+    sync::{mpsc, watch},
+    task::JoinHandle,
+};
 use tonic::service::Routes;
 
 use crate::{
     admission::Limit,
     call::Timeouts,
     config::Config,
-    current::Current,
+    current::{Current, Snapshot},
     listen::{self, Listening},
     metrics::{self, Methods},
     readiness::{self, Readiness},
     rejections,
     reload::Reloader,
-    services::{AuditHandler, CatalogHandler, QueryHandler},
+    services::{AuditHandler, CatalogHandler, OperatorHandler, QueryHandler},
     sources::OpenSources,
     tls::Trust,
+    tokens::Tokens,
 };
 
 /// A hub that answers.
@@ -50,6 +57,7 @@ pub(crate) struct Parts {
     pub(crate) warnings: Vec<String>,
     pub(crate) sources: OpenSources,
     trust: Trust,
+    tokens: Tokens,
     signing_key: SigningKey,
     hasher: SubjectHasher,
 }
@@ -64,6 +72,7 @@ impl Parts {
             warnings: loaded.warnings.iter().map(ToString::to_string).collect(),
             sources: OpenSources::open(config, &schema)?,
             trust: Trust::load(config)?,
+            tokens: Tokens::load(config)?,
             signing_key: SigningKey::load(&config.path(&config.audit.signing_key))?,
             hasher: SubjectHasher::load(&config.path(&config.audit.subject_key))?,
             schema,
@@ -78,6 +87,7 @@ pub(crate) fn access_files(config: &Config) -> AccessFiles {
         policies: config.path(&config.access.policies),
         purposes: config.path(&config.access.purposes),
         agencies: config.path(&config.access.agencies),
+        quotas: config.access.quotas.as_ref().map(|path| config.path(path)),
     }
 }
 
@@ -109,9 +119,11 @@ pub(crate) async fn start(config: &Config, hangup: Option<Signal>) -> anyhow::Re
         ("access_digest", hub.access.digest()),
         ("sources_digest", parts.sources.digest()),
         ("certificates_digest", parts.trust.digest()),
+        ("identity_providers_digest", parts.tokens.digest()),
     ];
     record_event(&hub, "start", &details).await?;
-    let current = Arc::new(Current::new(hub, parts.trust));
+    let (trust, tokens) = (Arc::new(parts.trust), Arc::new(parts.tokens));
+    let current = Arc::new(Current::new(Snapshot { hub: Arc::new(hub), trust, tokens }));
 
     let (stop, stopped) = watch::channel(false);
     let timeouts =
@@ -142,9 +154,13 @@ pub(crate) async fn start(config: &Config, hangup: Option<Signal>) -> anyhow::Re
     let catalog = CatalogHandler { current: Arc::clone(&current), timeouts, readiness };
     let audit_handler =
         AuditHandler { current: Arc::clone(&current), timeouts, limit: limit.clone(), stop: stopped.clone() };
+    // One at a time; who comes meanwhile waits.
+    let (reloads, requests) = mpsc::channel(1);
+    let operator = OperatorHandler { current: Arc::clone(&current), timeouts, limit: limit.clone(), reloads };
     let routes = Routes::new(QueryServiceServer::new(query_handler).max_decoding_message_size(bytes_max))
         .add_service(CatalogServiceServer::new(catalog).max_decoding_message_size(bytes_max))
         .add_service(AuditServiceServer::new(audit_handler).max_decoding_message_size(bytes_max))
+        .add_service(OperatorServiceServer::new(operator).max_decoding_message_size(bytes_max))
         .add_service(health_service)
         .add_service(reflection(ReflectionVersion::V1)?.build_v1()?)
         .add_service(reflection(ReflectionVersion::V1Alpha)?.build_v1alpha()?);
@@ -160,7 +176,7 @@ pub(crate) async fn start(config: &Config, hangup: Option<Signal>) -> anyhow::Re
     });
     let serving = tokio::spawn(listen::run(listening, listener, stopped.clone()));
     let reloading =
-        tokio::spawn(Reloader::new(config.clone(), Arc::clone(&current), parts.sources).run(hangup, stopped));
+        tokio::spawn(Reloader::new(config.clone(), Arc::clone(&current), parts.sources).run(hangup, requests, stopped));
     tracing::info!(%address, "listening");
     Ok(Running { address, stop, serving, watching, reloading, counting, limit, current })
 }
@@ -198,17 +214,21 @@ impl Running {
     }
 }
 
-/// Records something the hub did itself.
-pub(crate) async fn record_event(hub: &Hub, event: &str, details: &[(&str, &str)]) -> anyhow::Result<()> {
-    let details = [("event", event)].into_iter().chain(details.iter().copied());
-    let details = details.map(|(name, value)| log::Detail { name: name.to_owned(), value: value.to_owned() });
-    let entry = log::Entry {
+/// The entry of something the hub did itself.
+pub(crate) fn hub_event() -> log::Entry {
+    log::Entry {
         time: Some(query::timestamp(chrono::Utc::now())),
         kind: entry::Kind::HubEvent.into(),
         outcome: entry::Outcome::Answered.into(),
         disclosure: entry::Disclosure::Never.into(),
-        details: details.collect(),
         ..Default::default()
-    };
+    }
+}
+
+/// Records something the hub did itself.
+pub(crate) async fn record_event(hub: &Hub, event: &str, details: &[(&str, &str)]) -> anyhow::Result<()> {
+    let details = [("event", event)].into_iter().chain(details.iter().copied());
+    let details = details.map(|(name, value)| log::Detail { name: name.to_owned(), value: value.to_owned() });
+    let entry = log::Entry { details: details.collect(), ..hub_event() };
     hub.audit.append(entry).await.map(drop).with_context(|| format!("cannot record {event} in the audit log"))
 }

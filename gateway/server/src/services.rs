@@ -2,6 +2,7 @@
 
 mod audit;
 mod catalog;
+mod operator;
 mod query;
 
-pub(crate) use self::{audit::AuditHandler, catalog::CatalogHandler, query::QueryHandler};
+pub(crate) use self::{audit::AuditHandler, catalog::CatalogHandler, operator::OperatorHandler, query::QueryHandler};

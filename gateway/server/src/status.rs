@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use access::Allowance;
 use audit::AppendError;
 use query::{CallError, Violation};
-use tonic::{Code, Status};
+use tonic::{Code, Status, metadata::MetadataMap};
 use tonic_types::{ErrorDetails, StatusExt};
 
-use crate::identity::IdentityError;
+use crate::{identity::IdentityError, tokens::TokenError};
 
 /// Domain of `ErrorInfo` reasons.
 pub(crate) const DOMAIN: &str = "lienthong";
@@ -39,6 +40,20 @@ pub(crate) fn told(error: &CallError) -> Told {
         ),
         CallError::Refused { refusal, .. } => {
             (Code::PermissionDenied, refusal.message_en.clone(), refusal.message_vi.clone())
+        }
+        CallError::QuotaUsedUp { exhausted, .. } => {
+            let seconds = exhausted.retry_after.as_secs() + 1;
+            let (english, vietnamese) = match &exhausted.agreement {
+                Some(number) => {
+                    (format!("the quota of agreement {number}"), format!("Hạn mức của thỏa thuận {number}"))
+                }
+                None => ("a quota of the hub".to_owned(), "Hạn mức truy vấn của trục liên thông".to_owned()),
+            };
+            (
+                Code::ResourceExhausted,
+                format!("{english} is used up; try again in {seconds} s"),
+                format!("{vietnamese} đã hết, xin thử lại sau {seconds} giây."),
+            )
         }
         CallError::RequiredSource { source_id, failure, .. } => {
             let (vietnamese, english) = failure.messages();
@@ -75,17 +90,63 @@ pub(crate) fn from_call(error: &CallError) -> Status {
     let mut details = ErrorDetails::with_error_info(error.reason(), DOMAIN, std::collections::HashMap::new());
     match error {
         CallError::Invalid { violations, .. } => add_violations(&mut details, violations),
+        CallError::QuotaUsedUp { exhausted, .. } => {
+            details.set_retry_info(Some(exhausted.retry_after));
+        }
         CallError::RequiredSource { .. } | CallError::NotRecorded(_) if told.code == Code::Unavailable => {
             details.set_retry_info(Some(RETRY_AFTER));
         }
         _ => {}
     }
     details.set_localized_message("vi", told.vietnamese);
-    let status = Status::with_error_details(told.code, told.english, details);
+    let mut status = Status::with_error_details(told.code, told.english, details);
+    if let CallError::QuotaUsedUp { exhausted, .. } = error {
+        add_allowance(status.metadata_mut(), &exhausted.allowance);
+    }
     match error.receipt() {
         Some(receipt) => with_log_index(status, receipt.log_index),
         None => status,
     }
+}
+
+/// Says what is left of a quota, in the words of draft-ietf-httpapi-ratelimit-headers.
+pub(crate) fn add_allowance(metadata: &mut MetadataMap, allowance: &Allowance) {
+    for (name, value) in [
+        ("ratelimit-limit", allowance.limit.to_string()),
+        ("ratelimit-remaining", allowance.remaining.to_string()),
+        ("ratelimit-reset", allowance.reset_s.to_string()),
+        ("ratelimit-policy", format!("{};w={}", allowance.limit, allowance.period_s)),
+    ] {
+        if let Ok(value) = value.parse() {
+            metadata.insert(name, value);
+        }
+    }
+}
+
+/// The status of a call whose token proves nothing, or not what the call needs.
+pub(crate) fn from_token(error: TokenError) -> Status {
+    let (code, reason) = match error {
+        TokenError::Unreadable => (Code::Unauthenticated, "TOKEN_UNREADABLE"),
+        TokenError::Malformed => (Code::Unauthenticated, "TOKEN_MALFORMED"),
+        TokenError::UnknownIssuer => (Code::Unauthenticated, "TOKEN_OF_UNKNOWN_ISSUER"),
+        TokenError::UnknownKey => (Code::Unauthenticated, "TOKEN_OF_UNKNOWN_KEY"),
+        TokenError::WrongAlgorithm => (Code::Unauthenticated, "TOKEN_OF_WRONG_ALGORITHM"),
+        TokenError::WrongSignature => (Code::Unauthenticated, "TOKEN_WITH_WRONG_SIGNATURE"),
+        TokenError::WrongAudience => (Code::Unauthenticated, "TOKEN_FOR_OTHER_AUDIENCE"),
+        TokenError::Expired => (Code::Unauthenticated, "TOKEN_EXPIRED"),
+        TokenError::FromTheFuture => (Code::Unauthenticated, "TOKEN_FROM_THE_FUTURE"),
+        TokenError::OtherAgency => (Code::Unauthenticated, "TOKEN_OF_OTHER_AGENCY"),
+        TokenError::AssuranceTooLow => (Code::Unauthenticated, "TOKEN_ASSURANCE_TOO_LOW"),
+        TokenError::WithoutHolder => (Code::Unauthenticated, "TOKEN_WITHOUT_HOLDER"),
+        TokenError::OfCitizen => (Code::PermissionDenied, "TOKEN_OF_CITIZEN"),
+        TokenError::ProviderUnavailable => (Code::Unavailable, "IDENTITY_PROVIDER_UNAVAILABLE"),
+    };
+    let vietnamese = match error {
+        TokenError::OfCitizen => "Mã xác thực của công dân chỉ dùng để xem nhật ký truy cập về chính mình.",
+        TokenError::ProviderUnavailable => "Không liên hệ được hệ thống xác thực, xin thử lại sau.",
+        _ => "Mã xác thực của người thực hiện không hợp lệ.",
+    };
+    plain(code, reason, &error.to_string(), vietnamese)
 }
 
 /// Stable reason of a status made here; empty for one made by the transport.

@@ -6,7 +6,7 @@ use cedar_policy::{Entity, EntityId, EntityTypeName, EntityUid, RestrictedExpres
 use proto::RecordType;
 
 use super::{World, schema};
-use crate::{Action, Agreement, Assurance};
+use crate::{Action, Agreement, Assurance, HubAction};
 
 /// Names of the entities, in the order of what they stand for.
 pub(super) struct Names {
@@ -16,7 +16,8 @@ pub(super) struct Names {
     /// By record type in the order of the schema, then by field.
     pub(super) fields: Vec<Vec<EntityUid>>,
     pub(super) log: EntityUid,
-    pub(super) read_log: EntityUid,
+    read_log: EntityUid,
+    operate: EntityUid,
     actions: [EntityUid; 3],
     absent: EntityUid,
     asserted: EntityUid,
@@ -40,7 +41,8 @@ impl Names {
                 .map(|record_type| all("Field", field_ids(record_type)))
                 .collect::<Result<_, _>>()?,
             log: uid("Log", schema::LOG)?,
-            read_log: uid("Action", "read_log")?,
+            read_log: uid("Action", HubAction::ReadLog.as_str())?,
+            operate: uid("Action", HubAction::Operate.as_str())?,
             actions: [
                 uid("Action", Action::Query.as_str())?,
                 uid("Action", Action::Verify.as_str())?,
@@ -58,6 +60,13 @@ impl Names {
             Action::Query => query,
             Action::Verify => verify,
             Action::Batch => batch,
+        }
+    }
+
+    pub(super) fn hub_action(&self, action: HubAction) -> &EntityUid {
+        match action {
+            HubAction::ReadLog => &self.read_log,
+            HubAction::Operate => &self.operate,
         }
     }
 
@@ -170,7 +179,8 @@ fn agreement_attributes(
         ("consumer", entity(&uid("Agency", agreement.consumer.as_str())?)),
         ("systems", RestrictedExpression::new_set(agreement.systems.iter().map(|name| text(name)))),
         ("actions", RestrictedExpression::new_set(agreement.actions.iter().map(|action| text(action.as_str())))),
-        ("opens_log", RestrictedExpression::new_bool(agreement.reads_log)),
+        ("opens_log", RestrictedExpression::new_bool(agreement.reads_log())),
+        ("opens_hub", RestrictedExpression::new_bool(agreement.hub_actions.contains(&HubAction::Operate))),
         ("purposes", RestrictedExpression::new_set(purposes)),
         ("fields", RestrictedExpression::new_set(fields)),
         ("officer_assurance", entity(names.assurance(Some(agreement.officer_assurance)))),

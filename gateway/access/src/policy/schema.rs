@@ -20,7 +20,7 @@ entity System in [Agency] { name: String, agency_kind: AgencyKind, reads_log: Bo
 entity Purpose { dossier_required: Bool };
 entity Field { record_type: RecordType, sector: Sector, group: FieldGroup, sensitivity: Sensitivity };
 entity Agreement {
-  consumer: Agency, systems: Set<String>, actions: Set<String>, opens_log: Bool, purposes: Set<Purpose>,
+  consumer: Agency, systems: Set<String>, actions: Set<String>, opens_log: Bool, opens_hub: Bool, purposes: Set<Purpose>,
   fields: Set<Field>, officer_assurance: Assurance, valid_from: Long, valid_until: Long,
 };
 action read_records;
@@ -31,7 +31,7 @@ action query, verify, batch in [read_records] appliesTo {
     action: String, purpose_stated: Bool, purpose?: Purpose, dossier_present: Bool,
   },
 };
-action read_log appliesTo {
+action read_log, operate appliesTo {
   principal: System, resource: Log,
   context: { now: Long, officer_assurance: Assurance, agreement?: Agreement },
 };

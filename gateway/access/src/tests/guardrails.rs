@@ -204,7 +204,7 @@ fn the_log_is_read_by_operators_only() {
     let set = shipped_set();
     let (named, now) = (officer(Assurance::Asserted), at("2026-11-22T03:00:00Z"));
     let permit = set.read_log(&caller("H21.90", "console"), Some(&named), now).unwrap();
-    assert_eq!(permit.agreements(), ["11/2026/QCVH-LT"]);
+    assert_eq!(permit.agreements(), ["15/2026/QCVH-LT"]);
     assert_eq!(permit.policy_ids(), ["agreement_opens_log"]);
     let reason = |agency, system, officer, now| set.read_log(&caller(agency, system), officer, now).unwrap_err().reason;
     assert_eq!(reason("H21.90", "console", None, now), "OFFICER_MISSING");

@@ -67,7 +67,7 @@ fn matrix(set: &AccessSet) -> String {
     let mut systems: BTreeMap<(String, String), bool> = BTreeMap::new();
     for agreement in set.agreements() {
         for system in &agreement.systems {
-            *systems.entry((agreement.consumer.to_string(), system.clone())).or_default() |= agreement.reads_log;
+            *systems.entry((agreement.consumer.to_string(), system.clone())).or_default() |= agreement.reads_log();
         }
     }
     for ((agency, system), _) in systems {

@@ -214,5 +214,5 @@ fn two_thousand_random_requests_are_decided_as_the_files_read() {
         assert_eq!(answer.is_err(), nothing, "request {number}");
     }
     println!("2,000 requests: {permits} permits, {released_fields} fields released, {withheld_fields} withheld");
-    assert!(permits > 500, "too few permits to mean anything: {permits}");
+    assert!(permits > 400, "too few permits to mean anything: {permits}");
 }

@@ -115,7 +115,8 @@ fn an_explanation_names_for_each_field_what_decides_it() {
 fn the_log_is_in_the_table_for_those_who_read_it() {
     let set = shipped_set();
     let rows = set.table(at("2026-11-22T03:00:00Z"));
-    let readers: Vec<_> = rows.iter().filter(|row| matches!(row.opened, Opened::Log)).collect();
+    let readers: Vec<_> =
+        rows.iter().filter(|row| matches!(row.opened, Opened::Hub(crate::HubAction::ReadLog))).collect();
     let names: Vec<_> = readers.iter().map(|row| format!("{}/{}", row.agency, row.system)).collect();
     assert_eq!(names, ["H21.90/console", "H21.90/inspection"]);
     assert!(readers.iter().all(|row| row.conditions.to_string() == "any named officer"));

@@ -147,7 +147,7 @@ fn write_hub(dir: &Path, tour: &Tour, port: u16) -> anyhow::Result<()> {
             fs::write(dir.join(file.path()), file.contents())?;
         }
     }
-    for name in ["purposes.toml", "agencies.toml"] {
+    for name in ["purposes.toml", "agencies.toml", "quotas.toml"] {
         let file = DEPLOY.get_file(name).with_context(|| format!("{name} is not built in"))?;
         fs::write(dir.join(name), file.contents())?;
     }

@@ -68,7 +68,8 @@ pub(super) fn unknown_name<'a>(
     let nearest = known
         .map(|candidate| (likeness(candidate), candidate))
         .filter(|(similarity, _)| *similarity > 0.8 && like_a_name)
-        .max_by(|one, two| one.0.total_cmp(&two.0));
+        // Of names alike in their last part the shortest is meant.
+        .max_by(|one, two| one.0.total_cmp(&two.0).then_with(|| two.1.len().cmp(&one.1.len())));
     let (hint, hint_vi) = nearest.map_or_else(
         || (String::new(), String::new()),
         |(_, candidate)| (format!("; did you mean \"{candidate}\"?"), format!("; có phải \"{candidate}\"?")),

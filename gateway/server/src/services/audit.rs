@@ -23,6 +23,7 @@ use crate::{
     listen::told_to_stop,
     parse::{self, Unreadable},
     status,
+    tokens::Proof,
 };
 
 /// Entries on a page when the caller does not say.
@@ -42,11 +43,11 @@ impl AuditService for AuditHandler {
         request: Request<wire::SearchEntriesRequest>,
     ) -> Result<Response<wire::SearchEntriesResponse>, Status> {
         let (call, span) = self.begin("lienthong.audit.v1.AuditService/SearchEntries", &request)?;
-        let hub = self.current.hub();
+        let (hub, proof) = (self.current.hub(), call::proof(&request));
         self.limit
             .to_the_end(&call.caller.clone(), span, async move {
                 let request = request.into_inner();
-                let reader = reader(&hub, &call, request.reader.clone()).await?;
+                let reader = reader(&hub, &call, request.reader.clone(), proof.as_deref()).await?;
                 let (filter, page_size) = match filter(&hub, &request) {
                     Ok(parsed) => parsed,
                     Err(mut unreadable) => {
@@ -68,11 +69,11 @@ impl AuditService for AuditHandler {
 
     async fn get_entry(&self, request: Request<wire::GetEntryRequest>) -> Result<Response<wire::LoggedEntry>, Status> {
         let (call, span) = self.begin("lienthong.audit.v1.AuditService/GetEntry", &request)?;
-        let hub = self.current.hub();
+        let (hub, proof) = (self.current.hub(), call::proof(&request));
         self.limit
             .to_the_end(&call.caller.clone(), span, async move {
                 let request = request.into_inner();
-                let reader = reader(&hub, &call, request.reader).await?;
+                let reader = reader(&hub, &call, request.reader, proof.as_deref()).await?;
                 let reading = permitted(&hub, &call, &reader, vec![detail("log_index", request.log_index)]).await?;
                 record_reading(&hub, &call, reading, hub.audit.entry(request.log_index).await, "log_index").await
             })
@@ -134,13 +135,13 @@ impl AuditService for AuditHandler {
         request: Request<wire::TailEntriesRequest>,
     ) -> Result<Response<Self::TailEntriesStream>, Status> {
         let (call, span) = self.begin("lienthong.audit.v1.AuditService/TailEntries", &request)?;
-        let hub = self.current.hub();
+        let (hub, proof) = (self.current.hub(), call::proof(&request));
         let current = Arc::clone(&self.current);
         let mut stop = self.stop.clone();
         self.limit
             .to_the_end(&call.caller.clone(), span, async move {
                 let request = request.into_inner();
-                let reader = reader(&hub, &call, request.reader).await?;
+                let reader = reader(&hub, &call, request.reader, proof.as_deref()).await?;
                 let mut reading =
                     permitted(&hub, &call, &reader, vec![detail("from_index", request.from_index)]).await?;
                 reading.set_outcome(wire::entry::Outcome::Answered);
@@ -183,9 +184,14 @@ fn or_newest(tree_size: u64, newest: &audit::Checkpoint) -> u64 {
     if tree_size == 0 { newest.tree_size } else { tree_size }
 }
 
-async fn reader(hub: &Hub, call: &Call, reader: Option<wire::Officer>) -> Result<Officer, Status> {
+async fn reader(
+    hub: &Hub,
+    call: &Call,
+    reader: Option<wire::Officer>,
+    proof: Option<&Proof>,
+) -> Result<Officer, Status> {
     let reader = reader.map(|reader| proto::query::v1::Officer { id: reader.id, name: reader.name, unit: reader.unit });
-    match parse::reader("reader", reader) {
+    match parse::reader("reader", reader, proof) {
         Ok(reader) => Ok(reader),
         Err(unreadable) => Err(rejected(hub, call, *unreadable).await),
     }

@@ -97,7 +97,7 @@ impl CatalogService for CatalogHandler {
             request.extensions(),
             self.timeouts,
         )?;
-        let hub = self.current.hub();
+        let (hub, proof) = (self.current.hub(), call::proof(&request));
         let request = request.into_inner();
         let action = match request.action.as_str() {
             "" | "query" => Action::Query,
@@ -112,7 +112,7 @@ impl CatalogService for CatalogHandler {
             }
         };
         let parse::AccessCheck { selections, purpose, officer } =
-            parse::access_check(&hub, request.selections, request.purpose, request.officer)
+            parse::access_check(&hub, request.selections, request.purpose, request.officer, proof.as_deref())
                 .map_err(|unreadable| status::invalid(unreadable.violations))?;
         let decision = hub.access.decide(&AccessRequest {
             caller: &call.caller,

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use access::{Action, Allowance};
 use futures::{Stream, StreamExt, stream};
 use proto::{
     audit::v1::entry::Kind,
@@ -19,6 +20,7 @@ use crate::{
     metrics,
     parse::{self, Unreadable},
     status,
+    tokens::Proof,
 };
 
 pub(crate) struct QueryHandler {
@@ -38,14 +40,17 @@ impl QueryService for QueryHandler {
             request.extensions(),
             self.timeouts,
         )?;
-        let hub = self.current.hub();
+        let (hub, proof) = (self.current.hub(), call::proof(&request));
         self.limit
             .to_the_end(&call.caller.clone(), span, async move {
-                let answer = match validate(|| parse::question(&hub, request.into_inner())) {
-                    Ok(question) => hub.query(&call, &question).await,
-                    Err(unreadable) => Err(invalid(&hub, &call, Kind::Query, *unreadable).await),
+                let question = match validate(|| parse::question(&hub, request.into_inner(), proof.as_deref())) {
+                    Ok(question) => question,
+                    Err(unreadable) => return refused(invalid(&hub, &call, Kind::Query, *unreadable).await),
                 };
-                answer.map(Response::new).map_err(|error| status::from_call(&error))
+                match hub.admit(&call, Kind::Query, Action::Query, &question).await {
+                    Ok(allowance) => answered(hub.query(&call, &question).await, allowance),
+                    Err(error) => refused(error),
+                }
             })
             .await
     }
@@ -57,14 +62,17 @@ impl QueryService for QueryHandler {
             request.extensions(),
             self.timeouts,
         )?;
-        let hub = self.current.hub();
+        let (hub, proof) = (self.current.hub(), call::proof(&request));
         self.limit
             .to_the_end(&call.caller.clone(), span, async move {
-                let answer = match validate(|| parse::verify_question(&hub, request.into_inner())) {
-                    Ok(question) => hub.verify(&call, &question).await,
-                    Err(unreadable) => Err(invalid(&hub, &call, Kind::Verify, *unreadable).await),
+                let verify = match validate(|| parse::verify_question(&hub, request.into_inner(), proof.as_deref())) {
+                    Ok(verify) => verify,
+                    Err(unreadable) => return refused(invalid(&hub, &call, Kind::Verify, *unreadable).await),
                 };
-                answer.map(Response::new).map_err(|error| status::from_call(&error))
+                match hub.admit(&call, Kind::Verify, Action::Verify, &verify.question).await {
+                    Ok(allowance) => answered(hub.verify(&call, &verify).await, allowance),
+                    Err(error) => refused(error),
+                }
             })
             .await
     }
@@ -82,6 +90,7 @@ impl QueryService for QueryHandler {
             self.timeouts,
         )?;
         let (call, span) = frame;
+        let proof = call::proof(&request);
         let current = Arc::clone(&self.current);
         let timeout = self.timeouts.default;
         // A deadline the caller set holds for the whole stream; without one, each item has the usual time.
@@ -96,10 +105,12 @@ impl QueryService for QueryHandler {
                 let (hub, mut call, span) = (current.hub(), call.clone(), span.clone());
                 call.received = tokio::time::Instant::now();
                 call.deadline = end.map_or(call.received + timeout, |end| end.min(call.received + timeout));
+                let proof = proof.clone();
                 let limit = limit.clone();
                 async move {
                     let caller = call.caller.clone();
-                    limit.in_its_turn(&caller, span, || async move { batch_item(&hub, &call, item).await }).await
+                    let answer = || async move { batch_item(&hub, &call, item, proof.as_deref()).await };
+                    limit.in_its_turn(&caller, span, answer).await
                 }
             })
             .buffer_unordered(self.batch_concurrency_max);
@@ -125,6 +136,7 @@ async fn batch_item(
     hub: &Hub,
     call: &Call,
     item: Result<wire::BatchQueryRequest, Status>,
+    proof: Option<&Proof>,
 ) -> Result<wire::BatchQueryResponse, Status> {
     let item = match item {
         Ok(item) => item,
@@ -139,9 +151,12 @@ async fn batch_item(
             return Err(status::from_call(&invalid(hub, call, Kind::RejectedCall, unreadable).await));
         }
     };
-    let (item_id, parsed) = validate(|| parse::batch_item(hub, item));
+    let (item_id, parsed) = validate(|| parse::batch_item(hub, item, proof));
     let answer = match parsed {
-        Ok(question) => hub.batch_item(call, &question).await,
+        Ok(question) => match hub.admit(call, Kind::BatchItem, Action::Batch, &question).await {
+            Ok(_) => hub.batch_item(call, &question).await,
+            Err(error) => Err(error),
+        },
         Err(unreadable) => Err(invalid(hub, call, Kind::BatchItem, *unreadable).await),
     };
     let code = answer.as_ref().err().map_or(Code::Ok, |error| status::told(error).code);
@@ -160,6 +175,19 @@ async fn batch_item(
         }
     };
     Ok(wire::BatchQueryResponse { item_id, result: Some(result) })
+}
+
+/// An answer, with what is left of the caller's quota.
+fn answered<M>(answer: Result<M, CallError>, allowance: Option<Allowance>) -> Result<Response<M>, Status> {
+    let mut response = answer.map(Response::new).map_err(|error| status::from_call(&error))?;
+    if let Some(allowance) = allowance {
+        status::add_allowance(response.metadata_mut(), &allowance);
+    }
+    Ok(response)
+}
+
+fn refused<M>(error: CallError) -> Result<Response<M>, Status> {
+    Err(status::from_call(&error))
 }
 
 /// Reads a request in a span of its own.

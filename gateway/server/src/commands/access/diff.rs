@@ -85,9 +85,9 @@ fn cells(set: &AccessSet, now: DateTime<Utc>) -> BTreeMap<Cell, Held> {
         let held = (agreement.number.clone(), row.conditions, agreement.disclosure);
         let who = format!("{}/{}", row.agency, row.system);
         match &row.opened {
-            Opened::Log => {
-                let cell =
-                    Cell { who, purpose: String::new(), record_type: String::new(), action: "read_log", field: None };
+            Opened::Hub(action) => {
+                let action = action.as_str();
+                let cell = Cell { who, purpose: String::new(), record_type: String::new(), action, field: None };
                 cells.entry(cell).or_default().push(held);
             }
             Opened::Fields { purpose, action, record_type, fields } => {

@@ -11,10 +11,10 @@ use super::View;
 pub(super) struct Line {
     pub(super) agency: String,
     pub(super) system: String,
-    /// Code; empty for the log.
+    /// Code; empty for the hub itself.
     pub(super) purpose: String,
     pub(super) actions: Vec<&'static str>,
-    /// What is opened of which record type; none for the log.
+    /// What is opened of which record type; none for the hub itself.
     pub(super) records: Option<(Arc<RecordType>, FieldSet)>,
     pub(super) agreement: usize,
     pub(super) conditions: Conditions,
@@ -24,7 +24,7 @@ pub(super) struct Line {
 impl Line {
     fn of(row: TableRow) -> Self {
         let (purpose, action, records) = match row.opened {
-            Opened::Log => (String::new(), "read_log", None),
+            Opened::Hub(action) => (String::new(), action.as_str(), None),
             Opened::Fields { purpose, action, record_type, fields } => {
                 (purpose, action.as_str(), Some((record_type, fields)))
             }
@@ -54,9 +54,9 @@ impl Line {
         format!("{}/{}", self.agency, self.system)
     }
 
-    /// Record type and number of fields, or the log.
+    /// Record type, or the hub.
     pub(super) fn what(&self) -> String {
-        self.records.as_ref().map_or_else(|| "audit log".to_owned(), |(record_type, _)| record_type.name.clone())
+        self.records.as_ref().map_or_else(|| "the hub".to_owned(), |(record_type, _)| record_type.name.clone())
     }
 
     /// "9/21".
