@@ -2,6 +2,7 @@
 
 mod access_tools;
 mod adapter;
+mod attacks;
 mod bad_input;
 mod command;
 mod decisions;
@@ -16,6 +17,7 @@ mod python;
 mod quotas;
 mod receipts;
 mod reload;
+mod scale;
 mod services;
 mod telemetry;
 mod tiles;

@@ -35,6 +35,8 @@ pub(crate) enum IdentityError {
     Expired,
     #[error("the client certificate is of no authority accepted now")]
     NotTrusted,
+    #[error("the client certificate is not made for clients")]
+    OtherUsage,
     #[error("the SPIFFE id in the client certificate is not spiffe://<trust-domain>/agency/<code>/system/<name>")]
     MalformedSpiffeId,
 }

@@ -26,8 +26,9 @@ use crate::{
     current::Current,
     identity::{self, IdentityError, Peer},
     metrics::{self, Methods},
-    rejections, status,
-    tls::PeerTrust,
+    rejections::{self, Strangers},
+    status,
+    tls::{self, PeerTrust},
     tokens::{Proof, TokenError, Tokens},
 };
 
@@ -43,6 +44,7 @@ pub(crate) struct Listening {
     pub(crate) timeouts: Timeouts,
     pub(crate) current: Arc<Current>,
     pub(crate) methods: Methods,
+    pub(crate) strangers: Strangers,
     pub(crate) routes: Routes,
 }
 
@@ -83,6 +85,9 @@ async fn connection(listening: Arc<Listening>, stream: TcpStream, mut stop: watc
         Ok(Ok(tls)) => tls,
         Ok(Err(error)) => {
             tracing::warn!(client.address = %address.ip(), %error, "TLS handshake failed");
+            if let Some(reason) = tls::refused_certificate(&error) {
+                listening.strangers.note(reason);
+            }
             return;
         }
         Err(_) => {
@@ -171,7 +176,10 @@ async fn answer(
 ) -> Result<Response<Body>, std::convert::Infallible> {
     let peer = match peer {
         Ok(peer) => peer,
-        Err(error) => return Ok(status::from_identity(error).into_http()),
+        Err(error) => {
+            listening.strangers.note(status::identity_reason(error));
+            return Ok(status::from_identity(error).into_http());
+        }
     };
     let path = request.uri().path().trim_start_matches('/').to_owned();
     let headers = request.headers().clone();

@@ -8,6 +8,7 @@ mod client;
 mod commands;
 mod config;
 mod current;
+mod expiry;
 mod identity;
 mod listen;
 mod metrics;

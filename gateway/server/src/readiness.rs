@@ -10,7 +10,7 @@ use query::Sources;
 use tokio::sync::watch;
 use tonic_health::{ServingStatus, server::HealthReporter};
 
-use crate::{current::Current, listen::told_to_stop};
+use crate::{current::Current, expiry, listen::told_to_stop};
 
 /// Longest wait for one source.
 const ROUND_TRIP_MAX: Duration = Duration::from_secs(5);
@@ -62,6 +62,9 @@ pub(crate) async fn watch(
             _ = changes.changed() => {}
             () = told_to_stop(&mut stop) => return,
         }
+        let ending = expiry::ending_soon(&current.snapshot(), chrono::Utc::now());
+        let status = if ending.is_empty() { ServingStatus::Serving } else { ServingStatus::NotServing };
+        health.set_service_status(expiry::HEALTH_NAME, status).await;
         let sources = Arc::clone(&current.hub().sources);
         for gone in readiness.retain(&sources) {
             health.clear_service_status(&health_name(&gone)).await;

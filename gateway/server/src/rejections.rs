@@ -2,7 +2,11 @@
 //! method), wrong questions to the catalogue, handlers that ended abnormally. Each is recorded here; calls over the limit,
 //! of which nothing was read, by the second ([`record_refused`]): in a flood an entry each would be a second flood.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use http::{HeaderMap, Response};
 use proto::audit::v1::entry::{Kind, Outcome};
@@ -102,18 +106,47 @@ fn violation(refusal: &Status) -> Violation {
 /// How often refused calls are recorded.
 const REFUSED_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Records from time to time how many calls were refused for want of a place, until told to stop.
-pub(crate) async fn watch_refused(current: Arc<Current>, limit: Limit, mut stop: watch::Receiver<bool>) {
+/// Those who were turned away before it was known who they are: how many, for which reason. An entry each would let anybody
+/// who reaches the port fill the log.
+#[derive(Clone, Default)]
+pub(crate) struct Strangers(Arc<Mutex<BTreeMap<&'static str, u64>>>);
+
+impl Strangers {
+    /// Counts one.
+    pub(crate) fn note(&self, reason: &'static str) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(reason).or_default() += 1;
+    }
+
+    fn take(&self) -> BTreeMap<&'static str, u64> {
+        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Records from time to time how many calls were refused for want of a place, and how many strangers were turned away, until
+/// told to stop.
+pub(crate) async fn watch_refused(
+    current: Arc<Current>,
+    limit: Limit,
+    strangers: Strangers,
+    mut stop: watch::Receiver<bool>,
+) {
     loop {
         tokio::select! {
-            () = tokio::time::sleep(REFUSED_INTERVAL) => record_refused(&current.hub(), &limit).await,
+            () = tokio::time::sleep(REFUSED_INTERVAL) => record_refused(&current.hub(), &limit, &strangers).await,
             () = told_to_stop(&mut stop) => return,
         }
     }
 }
 
-/// Records the calls refused since the last time, an entry for each system.
-pub(crate) async fn record_refused(hub: &Hub, limit: &Limit) {
+/// Records the calls refused since the last time, an entry for each system, and the strangers, an entry for each reason.
+pub(crate) async fn record_refused(hub: &Hub, limit: &Limit, strangers: &Strangers) {
+    for (reason, count) in strangers.take() {
+        let count = count.to_string();
+        let details = [("reason", reason), ("count", count.as_str())];
+        if let Err(error) = record_event(hub, "callers without a valid certificate refused", &details).await {
+            tracing::error!(%error, reason, count, "refused callers are not in the log");
+        }
+    }
     for ((agency, system), count) in limit.take_refused() {
         let count = count.to_string();
         let details = [("agency", agency.as_str()), ("system", system.as_str()), ("count", count.as_str())];

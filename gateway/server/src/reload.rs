@@ -4,7 +4,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use access::{AccessSet, AccessSources, ENDING_SOON_DAYS, HubPermit, Officer};
+use access::{AccessSet, AccessSources, HubPermit, Officer};
 use anyhow::{Context, bail};
 use chrono::Utc;
 use notify::RecommendedWatcher;
@@ -21,6 +21,7 @@ use tokio::{
 use crate::{
     config::Config,
     current::{Current, Snapshot},
+    expiry::{self, Ending},
     listen::told_to_stop,
     serve,
     sources::OpenSources,
@@ -34,8 +35,6 @@ mod files;
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// How often expiry is looked at.
 const EXPIRY_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
-/// A certificate or revocation list that ends within these days is reported as a warning.
-const CERTIFICATE_DAYS: i64 = 30;
 /// Longest part of a problem that goes into the log.
 const PROBLEM_CHARACTERS_MAX: usize = 500;
 
@@ -250,19 +249,12 @@ impl Reloader {
 
     /// Days left of certificates, revocation lists and agreements, as log lines.
     fn say_what_expires(&self) {
-        let (hub, trust, now) = (self.current.hub(), self.current.trust(), Utc::now());
-        for (certificate, days_left) in trust.days_left(now) {
-            if days_left < CERTIFICATE_DAYS {
-                tracing::warn!(certificate, days_left, "certificate expires soon");
-            } else {
-                tracing::info!(certificate, days_left, "certificate holds");
-            }
+        let (snapshot, now) = (self.current.snapshot(), Utc::now());
+        for (certificate, days_left) in snapshot.trust.days_left(now) {
+            tracing::info!(certificate, days_left, "certificate holds");
         }
-        for agreement in hub.access.agreements() {
-            let days_left = agreement.days_left(now);
-            if days_left < ENDING_SOON_DAYS {
-                tracing::warn!(agreement = agreement.number, days_left, "agreement ends soon");
-            }
+        for Ending { what, days_left } in expiry::ending_soon(&snapshot, now) {
+            tracing::warn!(what, days_left, "ends soon");
         }
     }
 }

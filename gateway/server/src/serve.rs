@@ -29,7 +29,7 @@ use crate::{
     listen::{self, Listening},
     metrics::{self, Methods},
     readiness::{self, Readiness},
-    rejections,
+    rejections::{self, Strangers},
     reload::Reloader,
     services::{AuditHandler, CatalogHandler, OperatorHandler, QueryHandler},
     sources::OpenSources,
@@ -47,6 +47,7 @@ pub(crate) struct Running {
     reloading: JoinHandle<()>,
     counting: JoinHandle<()>,
     limit: Limit,
+    strangers: Strangers,
     current: Arc<Current>,
 }
 
@@ -143,7 +144,9 @@ pub(crate) async fn start(config: &Config, hangup: Option<Signal>) -> anyhow::Re
     if let Some(address) = config.telemetry.metrics_listen {
         tokio::spawn(metrics::serve(metrics::listen(address).await?, stopped.clone()));
     }
-    let counting = tokio::spawn(rejections::watch_refused(Arc::clone(&current), limit.clone(), stopped.clone()));
+    let strangers = Strangers::default();
+    let refused = rejections::watch_refused(Arc::clone(&current), limit.clone(), strangers.clone(), stopped.clone());
+    let counting = tokio::spawn(refused);
     let query_handler = QueryHandler {
         current: Arc::clone(&current),
         timeouts,
@@ -172,13 +175,14 @@ pub(crate) async fn start(config: &Config, hangup: Option<Signal>) -> anyhow::Re
         timeouts,
         methods: Methods::new(&current.hub().schema),
         current: Arc::clone(&current),
+        strangers: strangers.clone(),
         routes,
     });
     let serving = tokio::spawn(listen::run(listening, listener, stopped.clone()));
     let reloading =
         tokio::spawn(Reloader::new(config.clone(), Arc::clone(&current), parts.sources).run(hangup, requests, stopped));
     tracing::info!(%address, "listening");
-    Ok(Running { address, stop, serving, watching, reloading, counting, limit, current })
+    Ok(Running { address, stop, serving, watching, reloading, counting, limit, strangers, current })
 }
 
 enum ReflectionVersion {
@@ -207,7 +211,7 @@ impl Running {
         self.reloading.await.context("reload")?;
         self.counting.await.context("refused calls")?;
         let hub = self.current.hub();
-        rejections::record_refused(&hub, &self.limit).await;
+        rejections::record_refused(&hub, &self.limit, &self.strangers).await;
         let recorded = record_event(&hub, "stop", &[]).await;
         hub.audit.close().await;
         recorded

@@ -173,7 +173,7 @@ pub(crate) fn from_identity(error: IdentityError) -> Status {
 }
 
 /// Stable reason of a connection without a caller.
-fn identity_reason(error: IdentityError) -> &'static str {
+pub(crate) fn identity_reason(error: IdentityError) -> &'static str {
     match error {
         IdentityError::NoCertificate => "NO_CLIENT_CERTIFICATE",
         IdentityError::Unreadable => "CERTIFICATE_UNREADABLE",
@@ -184,6 +184,7 @@ fn identity_reason(error: IdentityError) -> &'static str {
         IdentityError::Revoked => "CERTIFICATE_REVOKED",
         IdentityError::Expired => "CERTIFICATE_EXPIRED",
         IdentityError::NotTrusted => "CERTIFICATE_NOT_TRUSTED",
+        IdentityError::OtherUsage => "CERTIFICATE_FOR_OTHER_USAGE",
     }
 }
 

@@ -1,6 +1,6 @@
 //! TLS: the hub's own certificate, and which client certificates it accepts, at the handshake and at every call after it.
 
-use std::{fs, path::Path, sync::Arc, time::Duration};
+use std::{fs, io, path::Path, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use arc_swap::ArcSwap;
@@ -14,7 +14,7 @@ use rustls::{
 };
 use x509_parser::{parse_x509_certificate, parse_x509_crl};
 
-use crate::{config::Config, current::Current, identity::IdentityError};
+use crate::{config::Config, current::Current, identity::IdentityError, status};
 
 /// Longest sleep towards an expiry: the clock may be set meanwhile.
 const EXPIRY_SLEEP_MAX: Duration = Duration::from_secs(3_600);
@@ -62,6 +62,8 @@ impl Trust {
             .with_single_cert(chain, key)
             .context("certificate and private key do not fit together")?;
         server.alpn_protocols = vec![b"h2".to_vec()];
+        // Of the suites both sides know the hub chooses.
+        server.ignore_client_order = true;
         Ok(Self {
             server: Arc::new(server),
             clients,
@@ -139,6 +141,23 @@ fn next_update(list: &[u8]) -> Option<i64> {
     parsed.next_update().map(|time| time.timestamp())
 }
 
+/// Why a certificate is refused, if that is what the error says.
+fn refusal(error: &rustls::Error) -> Option<IdentityError> {
+    let rustls::Error::InvalidCertificate(refused) = error else { return None };
+    Some(match refused {
+        CertificateError::Revoked => IdentityError::Revoked,
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => IdentityError::Expired,
+        CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => IdentityError::OtherUsage,
+        _ => IdentityError::NotTrusted,
+    })
+}
+
+/// Stable reason of a handshake that a certificate ended.
+pub(crate) fn refused_certificate(error: &io::Error) -> Option<&'static str> {
+    let error = error.get_ref()?.downcast_ref::<rustls::Error>()?;
+    refusal(error).map(status::identity_reason)
+}
+
 /// The certificate of one connection. The handshake accepted it; reloads and time may take that back.
 pub(crate) struct PeerTrust {
     chain: Vec<CertificateDer<'static>>,
@@ -173,13 +192,7 @@ impl PeerTrust {
                 self.good_under.store(trust);
                 Ok(())
             }
-            Err(error) => Err(match error {
-                rustls::Error::InvalidCertificate(CertificateError::Revoked) => IdentityError::Revoked,
-                rustls::Error::InvalidCertificate(
-                    CertificateError::Expired | CertificateError::ExpiredContext { .. },
-                ) => IdentityError::Expired,
-                _ => IdentityError::NotTrusted,
-            }),
+            Err(error) => Err(refusal(&error).unwrap_or(IdentityError::NotTrusted)),
         }
     }
 

@@ -178,12 +178,14 @@ impl Oracle {
 }
 
 #[test]
-fn two_thousand_random_requests_are_decided_as_the_files_read() {
+fn random_requests_are_decided_as_the_files_read() {
+    let long = std::env::var("LIENTHONG_TESTS").is_ok_and(|kind| kind == "long");
+    let requests = if long { 100_000 } else { 2_000 };
     let sources = shipped_sources();
     let (set, oracle) = (shipped_set(), Oracle::read(&sources));
     let mut dice = Dice(20261122);
     let (mut permits, mut released_fields, mut withheld_fields) = (0, 0, 0);
-    for number in 0..2_000 {
+    for number in 0..requests {
         let ask = oracle.random_ask(&mut dice);
         let answer = ask.clone().of(&set);
         permits += usize::from(answer.is_ok());
@@ -213,6 +215,6 @@ fn two_thousand_random_requests_are_decided_as_the_files_read() {
         let nothing = decisions.iter().all(|decision| decision.released.is_empty());
         assert_eq!(answer.is_err(), nothing, "request {number}");
     }
-    println!("2,000 requests: {permits} permits, {released_fields} fields released, {withheld_fields} withheld");
-    assert!(permits > 400, "too few permits to mean anything: {permits}");
+    println!("{requests} requests: {permits} permits, {released_fields} fields released, {withheld_fields} withheld");
+    assert!(permits > requests / 5, "too few permits to mean anything: {permits}");
 }
