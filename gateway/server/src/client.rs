@@ -12,6 +12,7 @@ use proto::{audit::v1 as log, query::v1 as wire};
 use serde::{Deserialize, Serialize};
 use tonic::{
     Code, Request, Status,
+    metadata::{Ascii, MetadataValue},
     transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity},
 };
 use tonic_types::StatusExt;
@@ -47,6 +48,8 @@ pub(crate) struct ProfileOfficer {
 pub(crate) struct Client {
     pub(crate) channel: Channel,
     officer: ProfileOfficer,
+    /// `Bearer …`: proves the officer, in the place of the profile's.
+    token: Option<MetadataValue<Ascii>>,
     timeout: Duration,
 }
 
@@ -70,7 +73,13 @@ impl Client {
         if let (Some(id), Some(name)) = (&connect.officer_id, &connect.officer_name) {
             profile.officer = ProfileOfficer { id: id.clone(), name: name.clone(), unit: String::new() };
         }
-        Self::connect(&profile, Duration::from_millis(connect.timeout_ms)).await
+        let mut client = Self::connect(&profile, Duration::from_millis(connect.timeout_ms)).await?;
+        if let Some(path) = &connect.token_file {
+            let text = fs::read_to_string(path).with_context(|| format!("cannot read token {}", path.display()))?;
+            let value = format!("Bearer {}", text.trim());
+            client.token = Some(value.parse().with_context(|| format!("{} holds no token", path.display()))?);
+        }
+        Ok(client)
     }
 
     pub(crate) async fn connect(profile: &Profile, timeout: Duration) -> anyhow::Result<Self> {
@@ -85,24 +94,29 @@ impl Client {
             .context("certificate, private key or authority cannot be used")?;
         let channel =
             endpoint.connect().await.with_context(|| format!("cannot connect to the hub at {}", profile.endpoint))?;
-        Ok(Self { channel, officer: profile.officer.clone(), timeout })
+        Ok(Self { channel, officer: profile.officer.clone(), token: None, timeout })
     }
 
-    /// A request with the client's deadline.
+    /// A request with the client's deadline and token.
     pub(crate) fn request<T>(&self, message: T) -> Request<T> {
         let mut request = Request::new(message);
         request.set_timeout(self.timeout);
+        if let Some(token) = &self.token {
+            request.metadata_mut().insert("authorization", token.clone());
+        }
         request
     }
 
-    pub(crate) fn officer(&self) -> wire::Officer {
+    /// The officer to name; none beside a token, which says who it is.
+    pub(crate) fn officer(&self) -> Option<wire::Officer> {
         let ProfileOfficer { id, name, unit } = self.officer.clone();
-        wire::Officer { id, name, unit }
+        self.token.is_none().then_some(wire::Officer { id, name, unit })
     }
 
-    pub(crate) fn reader(&self) -> log::Officer {
-        let ProfileOfficer { id, name, unit } = self.officer.clone();
-        log::Officer { id, name, unit, assurance: String::new() }
+    /// As [`Client::officer`], for calls to the log.
+    pub(crate) fn reader(&self) -> Option<log::Officer> {
+        let officer = self.officer()?;
+        Some(log::Officer { id: officer.id, name: officer.name, unit: officer.unit, assurance: String::new() })
     }
 }
 

@@ -7,6 +7,7 @@ mod config;
 mod demo;
 mod dev;
 mod query;
+mod reload;
 mod serve;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -31,6 +32,8 @@ enum Command {
     Query(query::Query),
     /// Ask whether claimed values agree with the registers; no value is released.
     Verify(query::Verify),
+    /// Have a running hub read its files again: all or nothing, recorded with digests. For operators.
+    Reload(reload::Reload),
     /// Search, follow, prove and verify the audit log.
     #[command(subcommand)]
     Audit(audit::Audit),
@@ -62,6 +65,9 @@ pub(crate) struct Connect {
     /// Name of that officer.
     #[arg(long, value_name = "NAME", requires = "officer_id")]
     pub(crate) officer_name: Option<String>,
+    /// File with an OpenID token that proves the officer, who is then not asserted by this system.
+    #[arg(long, value_name = "FILE", env = "LIENTHONG_TOKEN_FILE", conflicts_with = "officer_id")]
+    pub(crate) token_file: Option<PathBuf>,
     /// Deadline of the call.
     #[arg(long, value_name = "MILLISECONDS", default_value_t = 10_000)]
     pub(crate) timeout_ms: u64,
@@ -76,6 +82,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Serve(command) => command.run().await,
         Command::Query(command) => command.run().await,
         Command::Verify(command) => command.run().await,
+        Command::Reload(command) => command.run().await,
         Command::Audit(command) => command.run().await,
         Command::Access(command) => command.run(),
         Command::Adapter(command) => command.run().await,

@@ -159,7 +159,7 @@ impl Search {
             agreement: self.agreement,
             page_size: self.limit.clamp(1, 1000),
             page_token: String::new(),
-            reader: Some(client.reader()),
+            reader: client.reader(),
         };
         let mut entries = Vec::new();
         loop {
@@ -263,7 +263,7 @@ impl Tail {
                 tree_size(&checkpoint.into_inner())?
             }
         };
-        let request = log::TailEntriesRequest { from_index, reader: Some(client.reader()) };
+        let request = log::TailEntriesRequest { from_index, reader: client.reader() };
         let mut entries = service.tail_entries(request).await.map_err(CallFailed::from)?.into_inner();
         while let Some(entry) = entries.next().await {
             let entry = entry.map_err(CallFailed::from)?;
@@ -323,7 +323,7 @@ pub(crate) struct Proven {
 /// Fetches an entry and its proof, and checks them against the key.
 pub(crate) async fn prove(client: &Client, log_index: u64, key: Option<&str>) -> anyhow::Result<Proven> {
     let mut service = AuditServiceClient::new(client.channel.clone());
-    let request = log::GetEntryRequest { log_index, reader: Some(client.reader()) };
+    let request = log::GetEntryRequest { log_index, reader: client.reader() };
     let entry = service.get_entry(client.request(request)).await.map_err(CallFailed::from)?.into_inner();
     let request = log::GetInclusionProofRequest { log_index, tree_size: 0 };
     let proof = service.get_inclusion_proof(client.request(request)).await.map_err(CallFailed::from)?.into_inner();

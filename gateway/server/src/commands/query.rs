@@ -130,7 +130,7 @@ impl Query {
             subject: Some(self.subject.message()),
             selections,
             purpose: Some(self.purpose.message()),
-            officer: Some(client.officer()),
+            officer: client.officer(),
             required_sources: self.require,
         };
         let mut response = QueryServiceClient::new(client.channel.clone())
@@ -239,7 +239,7 @@ impl Verify {
             subject: Some(self.subject.message()),
             claims,
             purpose: Some(self.purpose.message()),
-            officer: Some(client.officer()),
+            officer: client.officer(),
             required_sources: Vec::new(),
         };
         let mut response = QueryServiceClient::new(client.channel.clone())

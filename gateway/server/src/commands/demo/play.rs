@@ -116,7 +116,7 @@ impl Player<'_> {
             subject: Some(wire::Subject { identifier: Some(identifier) }),
             selections,
             purpose: Some(Self::purpose(step)),
-            officer: Some(client.officer()),
+            officer: client.officer(),
             required_sources: Vec::new(),
         };
         let answer = QueryServiceClient::new(client.channel.clone()).query(client.request(request)).await;
@@ -154,7 +154,7 @@ impl Player<'_> {
             subject: Some(wire::Subject { identifier: Some(Identifier::PersonalId(fill(subject, self.cast)?)) }),
             claims,
             purpose: Some(Self::purpose(step)),
-            officer: Some(client.officer()),
+            officer: client.officer(),
             required_sources: Vec::new(),
         };
         let response = QueryServiceClient::new(client.channel.clone())
@@ -175,7 +175,7 @@ impl Player<'_> {
         let request = log::SearchEntriesRequest {
             subject_kind: IdentifierKind::PersonalId.into(),
             subject: fill(subject, self.cast)?,
-            reader: Some(client.reader()),
+            reader: client.reader(),
             ..Default::default()
         };
         let page = AuditServiceClient::new(client.channel.clone())
