@@ -14,9 +14,9 @@ use tonic::transport::Channel;
 
 use crate::{questions, scenario::Scenario};
 
-/// Latencies in microseconds, to three digits.
+/// Latencies in microseconds, up to ten minutes, to three digits.
 pub(crate) fn histogram() -> Histogram<u64> {
-    Histogram::new(3).expect("three digits are possible")
+    Histogram::new_with_bounds(1, 600_000_000, 3).expect("a valid range")
 }
 
 /// What came of a run.

@@ -91,6 +91,8 @@ impl Bench {
         let files = HubFiles::write(&databases, &HubSettings { more: told, ..HubSettings::default() });
         let silent = "[telemetry]\nfilter = \"off,lienthong::serve=info\"\n".to_owned();
         let untold_files = HubFiles::write(&databases, &HubSettings { more: silent, ..HubSettings::default() });
+        log_apart(&files);
+        log_apart(&untold_files);
         let (hub, untold) = (Hub::start(&files), Hub::start(&untold_files));
         let (floor, address) = start_floor(&files);
         let targets = [
@@ -185,7 +187,7 @@ impl Bench {
     }
 
     pub(crate) fn memory(&self) -> Memory {
-        let log = std::fs::metadata(self.files.path("audit.sqlite")).map_or(0, |file| file.len());
+        let log = std::fs::metadata(self.files.path("log/audit.sqlite")).map_or(0, |file| file.len());
         Memory {
             now_mib: process::memory(self.hub.pid(), "VmRSS"),
             most_mib: process::memory(self.hub.pid(), "VmHWM"),
@@ -200,6 +202,14 @@ impl Bench {
         assert!(self.hub.stop() && self.untold.stop(), "the hubs end well");
         self.databases.drop().await;
     }
+}
+
+/// Puts the log into a folder of its own: folders of configuration are watched, and every write to the log would be seen.
+fn log_apart(files: &HubFiles) {
+    std::fs::create_dir(files.path("log")).expect("a folder");
+    let config = std::fs::read_to_string(files.path("config.toml")).expect("a configuration");
+    let apart = config.replace("database = \"audit.sqlite\"", "database = \"log/audit.sqlite\"");
+    std::fs::write(files.path("config.toml"), apart).expect("a configuration");
 }
 
 /// Personal numbers of the residents.

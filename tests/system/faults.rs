@@ -166,7 +166,9 @@ async fn a_fault_of_one_source_costs_only_its_own_part_and_passes() {
     }
     let stage = Stage::set(false).await;
     assert!(stage.recovered().await < Duration::from_secs(10), "nothing is wrong yet");
-    let lasting = Duration::from_secs(if tests::long() { 60 } else { 3 });
+    // The long form is a soak of half an hour.
+    let lasting = Duration::from_secs(if tests::long() { 300 } else { 3 });
+    let mut held = Vec::new();
     let faults =
         [Fault::Hung, Fault::Down, Fault::Cut, Fault::Garbage, Fault::Slow(Duration::from_millis(20)), Fault::Hung];
     for fault in faults {
@@ -192,7 +194,11 @@ async fn a_fault_of_one_source_costs_only_its_own_part_and_passes() {
             assert!(breaker.is_some(), "{fault:?}: the breaker is in the metrics");
         }
         println!("{fault:?}: {outcomes:?}; well again after {:?}", stage.recovered().await);
+        held.push(held_by(&stage.hub));
     }
+    println!("memory (MiB) and descriptors after each: {held:?}");
+    let ((memory_first, descriptors_first), (memory, descriptors)) = (held[0], held[held.len() - 1]);
+    assert!(memory < memory_first * 1.5 + 20.0 && descriptors < descriptors_first + 20, "{held:?}");
     assert!(stage.hub.stop());
     stage.databases.drop().await;
 }
@@ -218,6 +224,14 @@ async fn a_replica_answers_for_a_source_that_hangs() {
     stage.proxy.set(Fault::None);
     assert!(stage.hub.stop());
     stage.databases.drop().await;
+}
+
+/// Resident memory in MiB and open descriptors of a hub.
+fn held_by(hub: &Hub) -> (f64, usize) {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", hub.pid())).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS")).unwrap();
+    let kib: f64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
+    (kib / 1_024.0, std::fs::read_dir(format!("/proc/{}/fd", hub.pid())).unwrap().count())
 }
 
 /// Names a replica of the population register in the configuration.

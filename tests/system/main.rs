@@ -9,6 +9,7 @@ mod decisions;
 mod demo;
 mod denials;
 mod design;
+mod exhausted;
 mod faults;
 mod kill;
 mod lifecycle;

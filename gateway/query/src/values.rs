@@ -1,5 +1,7 @@
 //! Reading and comparing field values by their type, for discrepancies and claims. Knows value types, no record types.
 
+use std::borrow::Cow;
+
 use chrono::NaiveDate;
 use normalize::PartialDate;
 use prost_reflect::{DynamicMessage, ReflectMessage, Value};
@@ -47,12 +49,11 @@ pub(crate) fn fact(message: &DynamicMessage, field: &Field) -> Option<Fact> {
         return None;
     }
     let (last, parents) = field.descriptors.split_last()?;
-    let mut holder = message.clone();
+    let mut holder = message;
     for parent in parents {
-        if !holder.has_field(parent) {
-            return None;
-        }
-        holder = holder.get_field(parent).as_message()?.clone();
+        // A field that is not set has no message to look into.
+        let Cow::Borrowed(value) = holder.get_field(parent) else { return None };
+        holder = value.as_message()?;
     }
     if !holder.has_field(last) {
         return None;
@@ -142,7 +143,9 @@ impl Fact {
             (Self::Date(one), Self::Date(two)) => {
                 dates(*one, *two) == Agreement::Different || dates(*two, *one) == Agreement::Different
             }
-            (Self::Name { full, folded }, Self::Name { full: second, .. }) => !same_name(full, folded, second),
+            (Self::Name { full, folded }, Self::Name { full: second, .. }) => {
+                full != second && !same_name(full, folded, second)
+            }
             (Self::Code { code, .. }, Self::Code { code: second, .. }) => code != second,
             (Self::Place { commune, certain }, Self::Place { commune: second, certain: sure }) => {
                 *certain && *sure && commune != second
