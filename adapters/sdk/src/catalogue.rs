@@ -164,12 +164,17 @@ fn column(engine: Engine, row: &Row) -> Column {
     let text = |index: usize| row.get(index).and_then(Cell::key).unwrap_or_default();
     let (declared, class) = (text(1).to_ascii_lowercase(), text(2));
     let width = text(3).parse().ok();
-    let kind = match engine {
-        Engine::Postgres => postgres_type(&declared, &class, width),
-        Engine::MySql => mysql_type(&declared, width),
-        Engine::Sqlite => sqlite_type(&declared),
-    };
+    let kind = column_type(engine, &declared, &class, width);
     Column { name: text(0), kind, indexed: matches!(row.get(4), Some(Cell::Int(1) | Cell::Bool(true))) }
+}
+
+/// What a column of this declared type can hold; its class is PostgreSQL's alone.
+pub(crate) fn column_type(engine: Engine, declared: &str, class: &str, width: Option<usize>) -> ColumnType {
+    match engine {
+        Engine::Postgres => postgres_type(declared, class, width),
+        Engine::MySql => mysql_type(declared, width),
+        Engine::Sqlite => sqlite_type(declared),
+    }
 }
 
 fn postgres_type(name: &str, class: &str, width: Option<usize>) -> ColumnType {

@@ -11,6 +11,7 @@ mod catalogue;
 mod cell;
 mod convert;
 mod database;
+mod draft;
 mod error;
 mod functions;
 mod mapping;
@@ -26,6 +27,7 @@ mod value;
 pub use adapter::{
     Adapter, Engine, FetchRequest, Fetched, FetchedRecord, FieldMark, Grade, Key, RecordDescription, SourceDescription,
 };
+pub use draft::{Draft, DraftError, DraftRequest, DraftedRecord, Likelihood, draft, likelihoods};
 pub use error::SourceError;
 pub use functions::{Check, CheckedValues, Derive, Functions, Inputs};
 pub use mapping::Mapping;

@@ -10,12 +10,15 @@ use proto::Schema;
 use crate::sources;
 
 mod check;
+mod draft;
 mod html;
 mod report;
 mod trial;
 
 #[derive(Subcommand)]
 pub(crate) enum Adapter {
+    /// Write a first mapping for a database, to be edited: guesses ranked, doubts as comments.
+    Draft(draft::Draft),
     /// Show one record beside the row it is made from, field by field, with converter and verdict.
     Try(trial::Try),
     /// Compare a mapping with its live database, read all of it, and report how good the data is: đúng, đủ, sạch, sống.
@@ -25,6 +28,7 @@ pub(crate) enum Adapter {
 impl Adapter {
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
         match self {
+            Self::Draft(command) => command.run().await,
             Self::Try(command) => command.run().await,
             Self::Check(command) => command.run().await,
         }

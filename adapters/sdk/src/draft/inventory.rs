@@ -1,0 +1,197 @@
+//! Everything a database says of itself: its tables with columns, keys, comments and the values of enumerations.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use crate::{
+    Engine,
+    catalogue::{ColumnType, column_type},
+    cell::Cell,
+    database::{Database, Failure, Row},
+};
+
+#[derive(Debug, Clone)]
+pub(super) struct Inventory {
+    pub(super) engine: Engine,
+    pub(super) tables: Vec<TableFacts>,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct TableFacts {
+    /// As a mapping writes it: with its schema where the connection does not look there by itself.
+    pub(super) name: String,
+    pub(super) comment: String,
+    pub(super) columns: Vec<ColumnFacts>,
+    pub(super) references: Vec<Reference>,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct ColumnFacts {
+    pub(super) name: String,
+    pub(super) comment: String,
+    pub(super) kind: ColumnType,
+    /// Characters, for text that has a limit.
+    pub(super) width: Option<usize>,
+    /// Whether some index begins with it.
+    pub(super) indexed: bool,
+    /// Part of the primary key.
+    pub(super) key: bool,
+    /// The values the type allows, where it lists them.
+    pub(super) values: Vec<String>,
+}
+
+/// A foreign key: own columns and, in step, columns of the other table.
+#[derive(Debug, Clone)]
+pub(super) struct Reference {
+    pub(super) columns: Vec<String>,
+    pub(super) table: String,
+    pub(super) others: Vec<String>,
+}
+
+impl Inventory {
+    pub(super) fn table(&self, name: &str) -> Option<&TableFacts> {
+        self.tables.iter().find(|table| table.name == name)
+    }
+}
+
+impl TableFacts {
+    pub(super) fn column(&self, name: &str) -> Option<&ColumnFacts> {
+        self.columns.iter().find(|column| column.name == name)
+    }
+
+    /// The table a column refers to, and the column there, when the key is that column alone.
+    pub(super) fn reference(&self, column: &str) -> Option<(&str, &str)> {
+        let found = self.references.iter().find(|reference| reference.columns == [column])?;
+        Some((&found.table, found.others.first()?))
+    }
+
+    pub(super) fn key(&self) -> Vec<&str> {
+        self.columns.iter().filter(|column| column.key).map(|column| column.name.as_str()).collect()
+    }
+}
+
+/// Table, comment, column, type, class of type, width, column's comment, indexed, key, values.
+const POSTGRES: &str = "\
+SELECT CASE WHEN pg_table_is_visible(c.oid) THEN c.relname::text ELSE n.nspname || '.' || c.relname END, \
+obj_description(c.oid, 'pg_class'), a.attname::text, COALESCE(b.typname, t.typname)::text, \
+COALESCE(b.typtype, t.typtype)::text, CASE WHEN a.atttypmod > 4 THEN a.atttypmod - 4 END, \
+col_description(c.oid, a.attnum), \
+EXISTS (SELECT 1 FROM pg_index i WHERE i.indrelid = c.oid AND i.indkey[0] = a.attnum), \
+EXISTS (SELECT 1 FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary AND a.attnum = ANY (i.indkey::int2[])), \
+(SELECT string_agg(e.enumlabel, E'\\n' ORDER BY e.enumsortorder) FROM pg_enum e \
+WHERE e.enumtypid = COALESCE(b.oid, t.oid)) \
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped \
+JOIN pg_type t ON t.oid = a.atttypid LEFT JOIN pg_type b ON t.typtype = 'd' AND b.oid = t.typbasetype \
+WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND NOT c.relispartition \
+AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg\\_t%' \
+AND has_table_privilege(c.oid, 'SELECT') ORDER BY 1, a.attnum";
+
+/// Key, table, own column, other table, other column.
+const POSTGRES_REFERENCES: &str = "\
+SELECT k.oid::text, CASE WHEN pg_table_is_visible(c.oid) THEN c.relname::text ELSE n.nspname || '.' || c.relname END, \
+a.attname::text, CASE WHEN pg_table_is_visible(o.oid) THEN o.relname::text ELSE m.nspname || '.' || o.relname END, \
+b.attname::text FROM pg_constraint k \
+JOIN pg_class c ON c.oid = k.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace \
+JOIN pg_class o ON o.oid = k.confrelid JOIN pg_namespace m ON m.oid = o.relnamespace \
+CROSS JOIN LATERAL unnest(k.conkey, k.confkey) WITH ORDINALITY AS p(own, other, at) \
+JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = p.own \
+JOIN pg_attribute b ON b.attrelid = o.oid AND b.attnum = p.other \
+WHERE k.contype = 'f' ORDER BY k.oid, p.at";
+
+const MYSQL: &str = "\
+SELECT CAST(c.TABLE_NAME AS CHAR), CAST(t.TABLE_COMMENT AS CHAR), CAST(c.COLUMN_NAME AS CHAR), \
+CAST(c.DATA_TYPE AS CHAR), CAST(c.COLUMN_TYPE AS CHAR), CAST(c.CHARACTER_MAXIMUM_LENGTH AS SIGNED), \
+CAST(c.COLUMN_COMMENT AS CHAR), \
+EXISTS (SELECT 1 FROM information_schema.STATISTICS s WHERE s.TABLE_SCHEMA = c.TABLE_SCHEMA \
+AND s.TABLE_NAME = c.TABLE_NAME AND s.COLUMN_NAME = c.COLUMN_NAME AND s.SEQ_IN_INDEX = 1), \
+c.COLUMN_KEY = 'PRI', NULL \
+FROM information_schema.COLUMNS c JOIN information_schema.TABLES t \
+ON t.TABLE_SCHEMA = c.TABLE_SCHEMA AND t.TABLE_NAME = c.TABLE_NAME \
+WHERE c.TABLE_SCHEMA = DATABASE() ORDER BY c.TABLE_NAME, c.ORDINAL_POSITION";
+
+const MYSQL_REFERENCES: &str = "\
+SELECT CAST(CONCAT(k.TABLE_NAME, '.', k.CONSTRAINT_NAME) AS CHAR), CAST(k.TABLE_NAME AS CHAR), \
+CAST(k.COLUMN_NAME AS CHAR), CAST(k.REFERENCED_TABLE_NAME AS CHAR), CAST(k.REFERENCED_COLUMN_NAME AS CHAR) \
+FROM information_schema.KEY_COLUMN_USAGE k WHERE k.TABLE_SCHEMA = DATABASE() \
+AND k.REFERENCED_TABLE_SCHEMA = DATABASE() ORDER BY 1, k.ORDINAL_POSITION";
+
+const SQLITE: &str = "\
+SELECT s.name, '', c.name, c.type, '', NULL, '', \
+c.pk = 1 OR EXISTS (SELECT 1 FROM pragma_index_list(s.name) l JOIN pragma_index_info(l.name) i \
+WHERE i.seqno = 0 AND i.name = c.name), c.pk > 0, NULL \
+FROM sqlite_schema s JOIN pragma_table_info(s.name) c \
+WHERE s.type IN ('table', 'view') AND s.name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY s.name, c.cid";
+
+const SQLITE_REFERENCES: &str = "\
+SELECT s.name || '.' || f.id, s.name, f.\"from\", f.\"table\", COALESCE(f.\"to\", (SELECT c.name \
+FROM pragma_table_info(f.\"table\") c WHERE c.pk = f.seq + 1)) \
+FROM sqlite_schema s JOIN pragma_foreign_key_list(s.name) f WHERE s.type = 'table' ORDER BY s.name, f.id, f.seq";
+
+/// Reads it.
+pub(super) async fn inventory(database: &Database) -> Result<Inventory, Failure> {
+    let engine = database.engine();
+    let (columns, references) = match engine {
+        Engine::Postgres => (POSTGRES, POSTGRES_REFERENCES),
+        Engine::MySql => (MYSQL, MYSQL_REFERENCES),
+        Engine::Sqlite => (SQLITE, SQLITE_REFERENCES),
+    };
+    let mut tables: Vec<TableFacts> = Vec::new();
+    for row in database.rows(&Arc::from(columns), &[]).await? {
+        let name = text(&row, 0);
+        if tables.last().is_none_or(|last| last.name != name) {
+            tables.push(TableFacts { name, comment: text(&row, 1), columns: Vec::new(), references: Vec::new() });
+        }
+        if let Some(table) = tables.last_mut() {
+            table.columns.push(column(engine, &row));
+        }
+    }
+    let mut found: BTreeMap<String, (String, Reference)> = BTreeMap::new();
+    for row in database.rows(&Arc::from(references), &[]).await? {
+        let (_, reference) = found.entry(text(&row, 0)).or_insert_with(|| {
+            (text(&row, 1), Reference { columns: Vec::new(), table: text(&row, 3), others: Vec::new() })
+        });
+        reference.columns.push(text(&row, 2));
+        reference.others.push(text(&row, 4));
+    }
+    for (owner, reference) in found.into_values() {
+        if let Some(table) = tables.iter_mut().find(|table| table.name == owner) {
+            table.references.push(reference);
+        }
+    }
+    Ok(Inventory { engine, tables })
+}
+
+fn text(row: &Row, at: usize) -> String {
+    row.get(at).and_then(Cell::key).unwrap_or_default()
+}
+
+fn column(engine: Engine, row: &Row) -> ColumnFacts {
+    let flag = |at: usize| matches!(row.get(at), Some(Cell::Int(1) | Cell::Bool(true)));
+    let (declared, class) = (text(row, 3).to_ascii_lowercase(), text(row, 4));
+    let width = text(row, 5).parse().ok();
+    let values = match engine {
+        Engine::MySql => listed(&class),
+        Engine::Postgres | Engine::Sqlite => text(row, 9).lines().map(str::to_owned).collect(),
+    };
+    let kind = column_type(engine, &declared, &class, width);
+    // SQLite states the width as part of the type.
+    let declared_width = || declared.split(['(', ')']).nth(1).and_then(|width| width.trim().parse().ok());
+    let textual = matches!(kind, ColumnType::Text | ColumnType::Padded(_));
+    ColumnFacts {
+        name: text(row, 2),
+        comment: text(row, 6),
+        kind,
+        width: width.or_else(declared_width).filter(|_| textual),
+        indexed: flag(7),
+        key: flag(8),
+        values,
+    }
+}
+
+/// The values of MySQL's `enum('a','b')`.
+fn listed(declared: &str) -> Vec<String> {
+    let Some(inside) = declared.strip_prefix("enum(").and_then(|rest| rest.strip_suffix(')')) else {
+        return Vec::new();
+    };
+    inside.split(',').map(|value| value.trim().trim_matches('\'').replace("''", "'")).collect()
+}

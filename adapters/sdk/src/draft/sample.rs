@@ -1,0 +1,154 @@
+//! What columns hold, as far as a few hundred rows tell: which numbers, dates and encodings are in them.
+
+use std::{collections::BTreeMap, str::FromStr, sync::Arc};
+
+use chrono::FixedOffset;
+use normalize::{DateFormat, Encoding, Note, code_list};
+
+use super::inventory::{Inventory, TableFacts};
+use crate::{
+    catalogue::ColumnType,
+    cell::Cell,
+    database::{Database, Failure},
+    query::quoted,
+};
+
+/// Rows read of a table.
+const ROWS: usize = 500;
+/// Rows of a table of codes; a longer one is none.
+pub(super) const CODES_MAX: usize = 300;
+/// Date formats, the less forgiving first.
+const FORMATS: [&str; 6] = ["yyyy-MM-dd", "yyyyMMdd", "dd/MM/yyyy", "dd-MM-yyyy", "dd.MM.yyyy", "yyyyMM"];
+
+/// Some cells of each column, without the empty ones.
+#[derive(Debug, Default)]
+pub(super) struct Sample(BTreeMap<String, Vec<Cell>>);
+
+/// Reads the first rows of a table.
+pub(super) async fn sample(database: &Database, inventory: &Inventory, table: &TableFacts) -> Result<Sample, Failure> {
+    let readable: Vec<_> =
+        table.columns.iter().filter(|column| !matches!(column.kind, ColumnType::Unsupported(_))).collect();
+    let names: Vec<_> = readable.iter().map(|column| name(inventory, &column.name)).collect();
+    let sql = format!("SELECT {} FROM {} LIMIT {ROWS}", names.join(", "), quoted(inventory.engine, &table.name));
+    let mut cells: BTreeMap<String, Vec<Cell>> = BTreeMap::new();
+    for row in database.rows(&Arc::from(sql), &[]).await? {
+        for (column, cell) in readable.iter().zip(row) {
+            if cell.key().is_some_and(|text| !text.trim().is_empty()) || matches!(cell, Cell::Bytes(_)) {
+                cells.entry(column.name.clone()).or_default().push(cell);
+            }
+        }
+    }
+    Ok(Sample(cells))
+}
+
+/// Codes and labels of a table of codes; nothing when it is too long to be one.
+pub(super) async fn codes(
+    database: &Database,
+    inventory: &Inventory,
+    table: &str,
+    code: &str,
+    label: &str,
+) -> Result<BTreeMap<String, String>, Failure> {
+    let columns = format!("{}, {}", name(inventory, code), name(inventory, label));
+    let sql = format!("SELECT {columns} FROM {} LIMIT {}", quoted(inventory.engine, table), CODES_MAX + 1);
+    let rows = database.rows(&Arc::from(sql), &[]).await?;
+    if rows.len() > CODES_MAX {
+        return Ok(BTreeMap::new());
+    }
+    let text = |cell: Option<&Cell>| cell.and_then(Cell::key).map(|text| text.trim().to_owned());
+    Ok(rows.iter().filter_map(|row| Some((text(row.first())?, text(row.get(1))?))).collect())
+}
+
+/// A column's name is one name, dots or not.
+fn name(inventory: &Inventory, column: &str) -> String {
+    column.split('.').map(|part| quoted(inventory.engine, part)).collect::<Vec<_>>().join(".")
+}
+
+impl Sample {
+    pub(super) fn texts(&self, column: &str) -> Vec<String> {
+        let cells = self.0.get(column).map(Vec::as_slice).unwrap_or_default();
+        cells.iter().filter_map(Cell::key).map(|text| text.trim().to_owned()).collect()
+    }
+
+    /// How many of the sampled values there are of each, when they are few.
+    pub(super) fn distinct(&self, column: &str) -> BTreeMap<String, usize> {
+        let mut counts = BTreeMap::new();
+        for text in self.texts(column) {
+            *counts.entry(text).or_default() += 1;
+        }
+        counts
+    }
+
+    /// The share of values a converter accepts; nothing when there are too few, or when it accepts anything.
+    pub(super) fn accepted(&self, column: &str, convert: &str, list: Option<&str>) -> Option<f64> {
+        let texts = self.texts(column);
+        let share = |accepts: &dyn Fn(&str) -> bool| {
+            let accepted = texts.iter().filter(|text| accepts(text)).count();
+            (texts.len() >= 3).then(|| accepted as f64 / texts.len() as f64)
+        };
+        match convert {
+            "personal_id" => share(&|text| normalize::personal_id(text).is_ok()),
+            "legacy_id" => share(&|text| normalize::legacy_id(text).is_ok()),
+            "tax_code" => share(&|text| normalize::tax_code(text).is_ok()),
+            "social_insurance_number" => share(&|text| normalize::social_insurance_number(text).is_ok()),
+            "health_insurance_card" => share(&|text| normalize::health_insurance_card(text).is_ok()),
+            "budget_unit_code" => share(&|text| normalize::budget_unit_code(text).is_ok()),
+            "money" => share(&|text| normalize::vnd(text).is_ok()),
+            "boolean" => share(&|text| normalize::boolean(text).is_ok()),
+            "person_name" => share(&|text| !text.chars().any(|letter| letter.is_ascii_digit())),
+            "partial_date" | "birth_date" if self.native_dates(column) => Some(1.0),
+            "partial_date" | "birth_date" => self.format(column).map(|(_, share)| share),
+            "code" => {
+                let list = list.and_then(code_list)?;
+                // Codes of the register's own are no evidence against the list, names of the list are for it.
+                share(&|text| list.convert(text).is_ok()).filter(|share| *share > 0.5)
+            }
+            _ => None,
+        }
+    }
+
+    pub(super) fn native_dates(&self, column: &str) -> bool {
+        let dated = |cell: &Cell| matches!(cell, Cell::Date(_) | Cell::DateTime(_) | Cell::Instant(_));
+        self.0.get(column).is_some_and(|cells| cells.iter().all(dated))
+    }
+
+    /// The date format that reads most values, with its share.
+    pub(super) fn format(&self, column: &str) -> Option<(&'static str, f64)> {
+        let texts = self.texts(column);
+        let shares = FORMATS.iter().filter_map(|name| {
+            let format = DateFormat::from_str(name).ok()?;
+            let read = texts.iter().filter(|text| normalize::partial_date(text, format).is_ok()).count();
+            Some((*name, read as f64 / texts.len().max(1) as f64))
+        });
+        shares.rev().max_by(|left, right| left.1.total_cmp(&right.1)).filter(|_| !texts.is_empty())
+    }
+
+    /// The encoding that most of the text with marks reads well in, over several columns, when that is clear.
+    pub(super) fn encoding(&self, columns: &[&str]) -> Option<&'static str> {
+        let cells = columns.iter().filter_map(|column| self.0.get(*column)).flatten();
+        let marked: Vec<&Cell> = cells
+            .filter(|cell| match cell {
+                Cell::Text(text) => !text.is_ascii(),
+                Cell::Bytes(bytes) => !bytes.is_ascii(),
+                _ => false,
+            })
+            .collect();
+        let bytes = marked.iter().filter(|cell| matches!(cell, Cell::Bytes(_))).count() * 2 > marked.len();
+        let candidates: &[&'static str] = if bytes {
+            &["utf-8", "tcvn3", "vni", "windows-1258"]
+        } else {
+            &["utf-8", "tcvn3-as-latin1", "vni-as-latin1"]
+        };
+        let zone = FixedOffset::east_opt(0)?;
+        let well = |name: &str| {
+            let Ok(encoding) = Encoding::from_str(name) else { return 0 };
+            let reads = |cell: &&&Cell| match cell.text(encoding, zone) {
+                Ok(Some(text)) => !text.notes.contains(Note::EncodingAlarm) && !normalize::alarm(&text.value.text),
+                _ => false,
+            };
+            marked.iter().filter(reads).count()
+        };
+        let (best, read) = candidates.iter().map(|name| (*name, well(name))).rev().max_by_key(|(_, read)| *read)?;
+        (marked.len() >= 3 && read * 10 >= marked.len() * 7).then_some(best)
+    }
+}
