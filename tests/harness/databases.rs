@@ -97,6 +97,48 @@ impl Databases {
     }
 }
 
+/// A PostgreSQL database for audit logs.
+pub struct LogDatabase {
+    /// Its address.
+    pub url: String,
+    name: String,
+}
+
+impl LogDatabase {
+    /// Makes an empty one; none if there is no server.
+    pub async fn create() -> Option<Self> {
+        if !Engine::Postgres.available() {
+            return None;
+        }
+        let name = format!("lienthong_log_{:08x}", rand::random::<u32>());
+        let server = Engine::Postgres.server()?;
+        execute(Engine::Postgres, &server, &format!("CREATE DATABASE {name}")).await;
+        Some(Self { url: with_database(&server, &name), name })
+    }
+
+    /// Ends all connections, as a server that goes away does, and accepts no more.
+    pub async fn stop(&self) {
+        self.administer(&format!("ALTER DATABASE {} ALLOW_CONNECTIONS false", self.name)).await;
+        let end = format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{}'", self.name);
+        self.administer(&end).await;
+    }
+
+    /// Accepts connections again.
+    pub async fn start(&self) {
+        self.administer(&format!("ALTER DATABASE {} ALLOW_CONNECTIONS true", self.name)).await;
+    }
+
+    /// Drops it.
+    pub async fn drop(self) {
+        self.administer(&format!("DROP DATABASE {} WITH (FORCE)", self.name)).await;
+    }
+
+    async fn administer(&self, statement: &str) {
+        let server = Engine::Postgres.server().expect("was there before");
+        execute(Engine::Postgres, &server, statement).await;
+    }
+}
+
 /// Runs one statement as administrator.
 pub async fn execute(engine: Engine, url: &str, statement: &str) {
     let statement = sqlx::AssertSqlSafe(statement.to_owned());

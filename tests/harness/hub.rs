@@ -27,15 +27,28 @@ pub fn binary() -> PathBuf {
 pub struct Settings {
     /// Added to the `[server]` table of the configuration.
     pub server: String,
+    /// Added to the `[audit]` table of the configuration.
+    pub audit: String,
     /// Added at the end of the configuration.
     pub more: String,
     /// Policies left out, by the beginning of their file name.
     pub without_policies: Vec<&'static str>,
+    /// Name of the audit log.
+    pub log_origin: String,
+    /// Address of the database the audit log lies in; none: an SQLite file.
+    pub log_url: Option<String>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { server: "readiness_interval_s = 1".to_owned(), more: String::new(), without_policies: Vec::new() }
+        Self {
+            server: "readiness_interval_s = 1".to_owned(),
+            audit: String::new(),
+            more: String::new(),
+            without_policies: Vec::new(),
+            log_origin: "test.example/log".to_owned(),
+            log_url: None,
+        }
     }
 }
 
@@ -68,7 +81,7 @@ impl HubFiles {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let root = folder.path();
         let made = Command::new(binary())
-            .args(["dev", "ca", "--trust-domain", TRUST_DOMAIN, "--log-origin", "test.example/log", "--dir"])
+            .args(["dev", "ca", "--trust-domain", TRUST_DOMAIN, "--log-origin", &settings.log_origin, "--dir"])
             .arg(root.join("keys"))
             .args(SYSTEMS.iter().flat_map(|system| ["--system", system]))
             .output()
@@ -99,13 +112,20 @@ impl HubFiles {
             fs::write(root.join("secrets").join(id), &target.url).expect("a secret");
             sources.push_str(&format!("\n[[sources]]\nid = \"{id}\"\ndatabase = {{ url_file = \"secrets/{id}\" }}\n"));
         }
+        let log = match &settings.log_url {
+            None => "\"audit.sqlite\"",
+            Some(url) => {
+                fs::write(root.join("secrets/log"), url).expect("a secret");
+                "{ url_file = \"secrets/log\" }"
+            }
+        };
         let config = format!(
             "[server]\nlisten = \"127.0.0.1:0\"\ntrust_domain = \"{TRUST_DOMAIN}\"\n{}\n\n\
              [tls]\ncertificate = \"keys/server.pem\"\nprivate_key = \"keys/server.key\"\nclient_authorities = [\"keys/ca.pem\"]\n\n\
              [access]\ngrants = \"grants\"\npolicies = \"policies\"\npurposes = \"purposes.toml\"\nagencies = \"agencies.toml\"\n\n\
-             [audit]\ndatabase = \"audit.sqlite\"\nsigning_key = \"keys/log.key\"\nsubject_key = \"keys/subject.key\"\n\
-             {sources}\n{}\n",
-            settings.server, settings.more
+             [audit]\ndatabase = {log}\nsigning_key = \"keys/log.key\"\nsubject_key = \"keys/subject.key\"\n\
+             {}\n{sources}\n{}\n",
+            settings.server, settings.audit, settings.more
         );
         fs::write(root.join("config.toml"), config).expect("a configuration");
         Self { folder }
@@ -126,6 +146,14 @@ impl HubFiles {
     /// The authority that signed the hub's certificate.
     pub fn authority(&self) -> Vec<u8> {
         fs::read(self.path("keys/ca.pem")).expect("there is an authority")
+    }
+
+    /// Where the audit log is.
+    pub fn log_location(&self) -> audit::Location {
+        match fs::read_to_string(self.path("secrets/log")) {
+            Ok(url) => audit::Location::postgres(&url).expect("an address"),
+            Err(_) => audit::Location::File(self.path("audit.sqlite")),
+        }
     }
 
     /// The log's public key.

@@ -10,7 +10,7 @@ mod oidc;
 mod proxy;
 
 pub use client::{Certificate, channel, channel_to, client_of, error_info, http_get, query_client};
-pub use databases::{Databases, Engine, execute};
+pub use databases::{Databases, Engine, LogDatabase, execute};
 pub use hub::{Hub, HubFiles, Settings, binary, half_of};
 pub use oidc::{Provider, SigningKey};
 pub use proxy::{Fault, Proxy};

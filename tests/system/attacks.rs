@@ -55,7 +55,8 @@ async fn entries(hub: &Hub, files: &HubFiles) -> Vec<log::Entry> {
     use futures::StreamExt;
     let mut client = AuditServiceClient::new(client_of(hub, files, "H21.90/console").await);
     let reader = Some(log::Officer { id: "2".to_owned(), name: "Giám sát".to_owned(), ..Default::default() });
-    let mut stream = client.tail_entries(log::TailEntriesRequest { reader, from_index: 0 }).await.unwrap().into_inner();
+    let mut stream =
+        client.tail_entries(log::TailEntriesRequest { reader, ..Default::default() }).await.unwrap().into_inner();
     let mut found = Vec::new();
     while let Ok(Some(entry)) = tokio::time::timeout(Duration::from_secs(2), stream.next()).await {
         found.push(entry.unwrap().entry.unwrap());

@@ -244,7 +244,7 @@ async fn wrong_requests_name_the_field_and_are_recorded() {
     assert!(!lines.contains(&somebody.personal_id) && !lines.contains("panicked"), "{lines}");
     assert!(hub.stop());
     let key = audit::SigningKey::load(&files.path("keys/log.key")).unwrap();
-    let log = audit::AuditLog::open(&files.path("audit.sqlite"), key, audit::Options::default()).await.unwrap();
+    let log = audit::AuditLog::open(&files.log_location(), key, audit::Options::default()).await.unwrap();
     let mut hurried = 0;
     for index in before..log.checkpoint().tree_size {
         let entry = log.entry(index).await.unwrap().entry.unwrap();

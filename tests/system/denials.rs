@@ -8,6 +8,7 @@ use proto::{
     Schema,
     audit::v1::{self as log, audit_service_client::AuditServiceClient, entry::Outcome},
     operator::v1::{self as operator, operator_service_client::OperatorServiceClient},
+    options::v1::IdentifierKind,
     query::v1::{self as wire, subject::Identifier},
 };
 use tests::{Databases, Engine, Hub, HubFiles, Settings, channel, client_of, error_info, query_client};
@@ -133,13 +134,20 @@ async fn every_rpc_about_somebody_is_denied_to_a_system_without_an_agreement() {
     let Some(wire::batch_query_response::Result::Error(item)) = item.result else { panic!("the item is denied") };
     let item_status = (Code::from(item.code), item.receipt.map(|receipt| receipt.log_index));
 
-    let tail = log::TailEntriesRequest { reader: reader(), from_index: 0 };
+    let tail = log::TailEntriesRequest { reader: reader(), ..Default::default() };
     let search = log::SearchEntriesRequest { reader: reader(), ..Default::default() };
-    let one = log::GetEntryRequest { reader: reader(), log_index: 0 };
+    let one = log::GetEntryRequest { reader: reader(), ..Default::default() };
+    let list = log::ListSubjectAccessesRequest {
+        subject_kind: IdentifierKind::PersonalId.into(),
+        subject: somebody.clone(),
+        reader: reader(),
+        ..Default::default()
+    };
     let statuses = [
         ("/lienthong.query.v1.QueryService/Query", query.query(question()).await.map(drop)),
         ("/lienthong.query.v1.QueryService/Verify", query.verify(claims).await.map(drop)),
         ("/lienthong.audit.v1.AuditService/SearchEntries", audit.search_entries(search).await.map(drop)),
+        ("/lienthong.audit.v1.AuditService/ListSubjectAccesses", audit.list_subject_accesses(list).await.map(drop)),
         ("/lienthong.audit.v1.AuditService/GetEntry", audit.get_entry(one).await.map(drop)),
         ("/lienthong.audit.v1.AuditService/TailEntries", audit.tail_entries(tail).await.map(drop)),
         (
@@ -158,7 +166,8 @@ async fn every_rpc_about_somebody_is_denied_to_a_system_without_an_agreement() {
     let mut console = AuditServiceClient::new(client_of(&hub, &files, "H21.90/console").await);
     for (code, index) in recorded {
         assert_eq!(code, Code::PermissionDenied);
-        let request = log::GetEntryRequest { reader: reader(), log_index: index.expect("it is recorded") };
+        let request =
+            log::GetEntryRequest { reader: reader(), log_index: index.expect("it is recorded"), ..Default::default() };
         let entry = console.get_entry(request).await.unwrap().into_inner().entry.unwrap();
         assert_eq!((entry.outcome(), entry.caller.unwrap().system.as_str()), (Outcome::Refused, "archive"));
     }

@@ -69,7 +69,7 @@ async fn nothing_leaves_while_the_log_has_no_room() {
     assert!(hub.stop());
 
     let key = audit::SigningKey::load(&files.path("keys/log.key")).unwrap();
-    let log = audit::AuditLog::open(&files.path("audit.sqlite"), key, audit::Options::default()).await.unwrap();
+    let log = audit::AuditLog::open(&files.log_location(), key, audit::Options::default()).await.unwrap();
     for receipt in &receipts {
         assert_eq!(log.entry(receipt.log_index).await.unwrap().leaf_hash, receipt.leaf_hash);
     }

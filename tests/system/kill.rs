@@ -9,11 +9,12 @@ use std::{
 use audit::verify::Progress;
 use prost_types::FieldMask;
 use proto::query::v1::{self as wire, Receipt, subject::Identifier};
-use tests::{Databases, Engine, Hub, HubFiles, Settings, query_client};
+use tests::{Databases, Engine, Hub, HubFiles, LogDatabase, Settings, query_client};
 
 const CALLERS: usize = 8;
 
-fn request(personal_id: &str) -> wire::QueryRequest {
+/// A question about one person.
+pub(crate) fn request(personal_id: &str) -> wire::QueryRequest {
     wire::QueryRequest {
         subject: Some(wire::Subject { identifier: Some(Identifier::PersonalId(personal_id.to_owned())) }),
         selections: vec![wire::Selection {
@@ -28,11 +29,22 @@ fn request(personal_id: &str) -> wire::QueryRequest {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_answer_survives_sigkill() {
-    let kills = if tests::long() { 100 } else { 20 };
+    kill(if tests::long() { 100 } else { 20 }, Settings::default()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_answer_survives_sigkill_with_the_log_in_postgres() {
+    let Some(database) = LogDatabase::create().await else { return };
+    let settings = Settings { log_url: Some(database.url.clone()), ..Settings::default() };
+    kill(if tests::long() { 100 } else { 5 }, settings).await;
+    database.drop().await;
+}
+
+async fn kill(kills: usize, settings: Settings) {
     let folder = tempfile::tempdir().unwrap();
     let databases = Databases::create(folder.path(), |_| Engine::Sqlite).await;
     let somebody = databases.fill(100, 31, None).await.cast.everywhere.unwrap();
-    let files = Arc::new(HubFiles::write(&databases, &Settings::default()));
+    let files = Arc::new(HubFiles::write(&databases, &settings));
     let receipts: Arc<Mutex<BTreeMap<u64, Receipt>>> = Arc::default();
     for _ in 0..kills {
         let hub = Hub::start(&files);
@@ -61,10 +73,10 @@ async fn every_answer_survives_sigkill() {
     assert!(Hub::start(&files).stop());
     let receipts = receipts.lock().unwrap().clone();
     assert!(receipts.len() > kills * 2, "there was load: {} answers", receipts.len());
-    let database = files.path("audit.sqlite");
-    let report = audit::verify::verify_store(&database, &files.log_key(), &[], |_: Progress| {}).await.unwrap();
+    let location = files.log_location();
+    let report = audit::verify::verify_store(&location, &files.log_key(), &[], |_: Progress| {}).await.unwrap();
     let key = audit::SigningKey::load(&files.path("keys/log.key")).unwrap();
-    let log = audit::AuditLog::open(&database, key, audit::Options::default()).await.unwrap();
+    let log = audit::AuditLog::open(&location, key, audit::Options::default()).await.unwrap();
     for receipt in receipts.values() {
         let entry = log.entry(receipt.log_index).await.unwrap();
         assert_eq!(entry.leaf_hash, receipt.leaf_hash, "entry {}", receipt.log_index);

@@ -1,6 +1,7 @@
 //! Whole-system tests: the shipped program, real databases, real certificates.
 
 mod access_tools;
+mod accesses;
 mod adapter;
 mod attacks;
 mod bad_input;
@@ -18,6 +19,7 @@ mod python;
 mod quotas;
 mod receipts;
 mod reload;
+mod replicas;
 mod scale;
 mod services;
 mod telemetry;

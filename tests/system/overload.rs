@@ -114,7 +114,7 @@ async fn a_flood_of_one_agency_is_refused_quickly_and_spares_the_others() {
 
     assert!(hub.stop());
     let key = audit::SigningKey::load(&files.path("keys/log.key")).unwrap();
-    let log = audit::AuditLog::open(&files.path("audit.sqlite"), key, audit::Options::default()).await.unwrap();
+    let log = audit::AuditLog::open(&files.log_location(), key, audit::Options::default()).await.unwrap();
     let (mut counted, mut singly) = (0, 0);
     for index in 0..log.checkpoint().tree_size {
         let entry = log.entry(index).await.unwrap().entry.unwrap();

@@ -95,8 +95,13 @@ async fn what_is_left_is_told_and_what_is_used_up_is_refused_and_recorded() {
     let mut console = AuditServiceClient::new(client_of(&hub, &files, "H21.90/console").await);
     let reader = Some(log::Officer { id: "2".to_owned(), name: "Giám sát".to_owned(), ..Default::default() });
     let index: u64 = refused.metadata().get("lienthong-log-index").unwrap().to_str().unwrap().parse().unwrap();
-    let entry =
-        console.get_entry(log::GetEntryRequest { reader, log_index: index }).await.unwrap().into_inner().entry.unwrap();
+    let entry = console
+        .get_entry(log::GetEntryRequest { reader, log_index: index, ..Default::default() })
+        .await
+        .unwrap()
+        .into_inner()
+        .entry
+        .unwrap();
     assert_eq!((entry.outcome(), entry.reason.as_str()), (Outcome::Refused, "QUOTA_USED_UP"));
     assert_eq!((entry.subjects.len(), entry.purpose.unwrap().code.as_str()), (1, "test_everything"));
     assert!(hub.stop());

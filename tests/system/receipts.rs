@@ -43,7 +43,7 @@ async fn a_receipt_verifies_without_the_hub_and_notices_another_log() {
     for (from, to, field) in
         [(3, 2, "from_tree_size"), (1_000_000, 0, "from_tree_size"), (1, 1_000_000, "to_tree_size")]
     {
-        let request = GetConsistencyProofRequest { from_tree_size: from, to_tree_size: to };
+        let request = GetConsistencyProofRequest { from_tree_size: from, to_tree_size: to, ..Default::default() };
         let status = service.get_consistency_proof(request).await.unwrap_err();
         assert_eq!(status.code(), tonic::Code::InvalidArgument);
         assert_eq!(error_info(&status).1, [field], "{from} {to}");

@@ -90,7 +90,7 @@ async fn line(hub: &Hub, text: &str, times: usize) {
 async fn entries(hub: &Hub, files: &HubFiles) -> Vec<log::Entry> {
     let mut client = AuditServiceClient::new(client_of(hub, files, "H21.90/console").await);
     let reader = log::Officer { id: "2".to_owned(), name: "Giám sát".to_owned(), ..Default::default() };
-    let request = log::TailEntriesRequest { reader: Some(reader), from_index: 0 };
+    let request = log::TailEntriesRequest { reader: Some(reader), ..Default::default() };
     let mut stream = client.tail_entries(request).await.unwrap().into_inner();
     let mut found = Vec::new();
     while let Ok(Some(entry)) = tokio::time::timeout(Duration::from_secs(2), stream.next()).await {

@@ -116,7 +116,7 @@ async fn a_batch_answers_every_item_for_itself() {
 
     assert!(hub.stop());
     let key = audit::SigningKey::load(&files.path("keys/log.key")).unwrap();
-    let log = audit::AuditLog::open(&files.path("audit.sqlite"), key, audit::Options::default()).await.unwrap();
+    let log = audit::AuditLog::open(&files.log_location(), key, audit::Options::default()).await.unwrap();
     for (index, outcome) in indices {
         let entry = log.entry(index).await.unwrap().entry.unwrap();
         assert_eq!((entry.kind(), entry.outcome()), (Kind::BatchItem, outcome));
@@ -199,7 +199,7 @@ async fn operators_follow_the_log_and_nobody_else_does() {
     let mut console = AuditServiceClient::new(client_of(&hub, &files, "H21.90/console").await);
 
     let mut tail = console
-        .tail_entries(log::TailEntriesRequest { from_index: 0, reader: Some(reader()) })
+        .tail_entries(log::TailEntriesRequest { reader: Some(reader()), ..Default::default() })
         .await
         .unwrap()
         .into_inner();
@@ -213,7 +213,11 @@ async fn operators_follow_the_log_and_nobody_else_does() {
     assert_eq!((live.log_index, &live.leaf_hash), (receipt.log_index, &receipt.leaf_hash));
     drop(tail);
     let mut resumed = console
-        .tail_entries(log::TailEntriesRequest { from_index: live.log_index, reader: Some(reader()) })
+        .tail_entries(log::TailEntriesRequest {
+            from_index: live.log_index,
+            reader: Some(reader()),
+            ..Default::default()
+        })
         .await
         .unwrap()
         .into_inner();
@@ -221,7 +225,7 @@ async fn operators_follow_the_log_and_nobody_else_does() {
 
     // Whoever asked may check their receipt: proofs hold hashes only.
     let mut caller = AuditServiceClient::new(client_of(&hub, &files, "H21.99/all").await);
-    let proof = log::GetInclusionProofRequest { log_index: receipt.log_index, tree_size: 0 };
+    let proof = log::GetInclusionProofRequest { log_index: receipt.log_index, ..Default::default() };
     let proof = caller.get_inclusion_proof(proof).await.unwrap().into_inner();
     assert_eq!(proof.leaf_hash, receipt.leaf_hash);
     let note = proof.checkpoint.unwrap().note;
@@ -230,20 +234,23 @@ async fn operators_follow_the_log_and_nobody_else_does() {
     let leaf: audit::Hash = receipt.leaf_hash.as_slice().try_into().unwrap();
     audit::tree::verify_inclusion(&leaf, receipt.log_index, checkpoint.tree_size, &hashes, &checkpoint.root_hash)
         .unwrap();
-    let beyond = log::GetInclusionProofRequest { log_index: 1_000_000, tree_size: 0 };
+    let beyond = log::GetInclusionProofRequest { log_index: 1_000_000, ..Default::default() };
     assert!(matches!(
         caller.get_inclusion_proof(beyond).await.unwrap_err().code(),
         Code::NotFound | Code::InvalidArgument
     ));
 
     // Entries are for operators; the refusal is recorded.
-    let before = console.get_checkpoint(log::GetCheckpointRequest {}).await.unwrap().into_inner();
+    let before = console.get_checkpoint(log::GetCheckpointRequest::default()).await.unwrap().into_inner();
     let before = audit::Checkpoint::open(&before.note, &files.log_key()).unwrap().tree_size;
     let search = log::SearchEntriesRequest { reader: Some(reader()), ..Default::default() };
     let refused = [
         caller.search_entries(search.clone()).await.unwrap_err(),
-        caller.get_entry(log::GetEntryRequest { log_index: 0, reader: Some(reader()) }).await.unwrap_err(),
-        caller.tail_entries(log::TailEntriesRequest { from_index: 0, reader: Some(reader()) }).await.unwrap_err(),
+        caller.get_entry(log::GetEntryRequest { reader: Some(reader()), ..Default::default() }).await.unwrap_err(),
+        caller
+            .tail_entries(log::TailEntriesRequest { reader: Some(reader()), ..Default::default() })
+            .await
+            .unwrap_err(),
     ];
     for status in &refused {
         assert_eq!(status.code(), Code::PermissionDenied, "{status:?}");

@@ -86,7 +86,7 @@ async fn spans_of_every_stage_are_exported() {
     }
     // The trace is in the entry, so that an inspector can go from one to the other.
     let key = audit::SigningKey::load(&files.path("keys/log.key")).unwrap();
-    let log = audit::AuditLog::open(&files.path("audit.sqlite"), key, audit::Options::default()).await.unwrap();
+    let log = audit::AuditLog::open(&files.log_location(), key, audit::Options::default()).await.unwrap();
     let entry = log.entry(answer.receipt.unwrap().log_index).await.unwrap().entry.unwrap();
     assert_eq!(entry.trace_id, trace);
     log.close().await;

@@ -131,3 +131,33 @@ async fn the_log_is_published_and_verified_from_files_and_a_key() {
     fails(&[&verify[..], &["--checkpoint", &kept]].concat(), "a checkpoint kept earlier has");
     fails(&[&verify[..], &["--state", &state]].concat(), "a checkpoint kept earlier has");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_running_hub_publishes_its_log_within_a_second() {
+    let folder = tempfile::tempdir().unwrap();
+    let databases = Databases::create(folder.path(), |_| Engine::Sqlite).await;
+    let somebody = databases.fill(60, 22, None).await.cast.everywhere.unwrap();
+    let settings = Settings { audit: "tiles = \"published\"".to_owned(), ..Settings::default() };
+    let files = HubFiles::write(&databases, &settings);
+    let hub = Hub::start(&files);
+    let published = || {
+        let note = fs::read_to_string(files.path("published/checkpoint")).ok()?;
+        Some(audit::Checkpoint::open(&note, &files.log_key()).unwrap().tree_size)
+    };
+    let mut slowest = std::time::Duration::ZERO;
+    let [tiles, key] = ["published", "keys/log.pub"].map(|name| path(&files, name));
+    for round in 1..=4 {
+        ask(&hub, &files, &somebody.personal_id, 100).await;
+        let asked = std::time::Instant::now();
+        while published().is_none_or(|size| size < round * 100) {
+            assert!(asked.elapsed().as_secs() < 20, "{:?} of {} entries are published", published(), round * 100);
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+        slowest = slowest.max(asked.elapsed());
+        done(&["audit", "verify", "--tiles", &tiles, "--key", &key]);
+    }
+    println!("published at most {slowest:?} after the last of 100 answers");
+    assert!(hub.stop());
+    let report = audit::verify::verify_store(&files.log_location(), &files.log_key(), &[], |_| {}).await.unwrap();
+    assert_eq!(published(), Some(report.tree_size), "the stop is published too");
+}

@@ -54,7 +54,7 @@ fn withheld(answer: &wire::QueryResponse) -> Vec<(&str, &str)> {
 async fn entry(hub: &Hub, files: &HubFiles, log_index: u64) -> log::Entry {
     let mut client = AuditServiceClient::new(client_of(hub, files, "H21.90/console").await);
     let reader = log::Officer { id: "2".to_owned(), name: "Giám sát".to_owned(), ..Default::default() };
-    let request = log::GetEntryRequest { reader: Some(reader), log_index };
+    let request = log::GetEntryRequest { reader: Some(reader), log_index, ..Default::default() };
     client.get_entry(request).await.unwrap().into_inner().entry.unwrap()
 }
 

@@ -11,6 +11,18 @@ pub enum AuditError {
     /// The database failed.
     #[error("audit log database: {0}")]
     Store(#[from] sqlx::Error),
+    /// The database did not answer in time; what became of the last transaction is not known until it does.
+    #[error("audit log database: no answer in time")]
+    Timeout,
+    /// Not an address of a PostgreSQL database.
+    #[error("the address of the audit log's database is not of the form postgres://account:password@host/database")]
+    Address,
+    /// The store holds no log of this origin.
+    #[error("there is no audit log of the origin {origin}")]
+    LogNotFound {
+        /// The origin asked for.
+        origin: String,
+    },
     /// A file beside the log could not be used.
     #[error("audit log file {path}: {source}")]
     File {
@@ -131,6 +143,12 @@ pub enum Damage {
     HashUnexpected {
         /// Where it is stored.
         position: u64,
+    },
+    /// The public key of another replica's log is none.
+    #[error("the public key entered for the log {origin} is not valid")]
+    KeyInvalid {
+        /// Origin of the log.
+        origin: String,
     },
     /// No checkpoint is stored.
     #[error("there is no checkpoint")]

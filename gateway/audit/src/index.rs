@@ -1,31 +1,31 @@
-//! The search index: a file beside the log that follows it and can be thrown away.
+//! The search index: it lies beside the log, follows it, and can be thrown away.
 //!
 //! An entry is found by *terms*, one for each value one can filter by. A term is stored as the first 64 bits of a hash,
-//! so the index holds no value of an entry and every posting is a dozen bytes. Two values that share a term do no harm:
-//! whoever searches checks each candidate against its entry. The index is written by its own task after the entry is
-//! durable, so that appending never waits for it; searching waits until the index has read what was in the log when
-//! the search began.
+//! so the index holds no value of an entry. Two values that share a term do no harm: whoever searches checks each
+//! candidate against its entry. The index is written by its own task after the entry is durable, so that appending never
+//! waits for it; searching waits until the index has read what was in the log when the search began.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use prost::Message;
 use proto::audit::v1::Entry;
-use sqlx::sqlite::{SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{ConnectOptions, Connection, QueryBuilder, Sqlite, SqliteConnection, SqlitePool};
-use tokio::sync::{mpsc, oneshot, watch};
+use sqlx::QueryBuilder;
+use tokio::sync::watch;
 
 use crate::error::AuditError;
 use crate::note::Checkpoint;
-use crate::search::{self, Term, TimeRange};
-use crate::store;
-use crate::tree;
+use crate::search::{self, Term, Terms, TimeRange};
+use crate::store::{Location, LogId, Readers};
+use crate::tree::{self, Hash};
+
+pub(crate) mod postgres;
+mod sqlite;
 
 /// Changes whenever the terms or the tables do; an index of another version is made anew.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 /// Entries read and written at a time.
 const CHUNK: u64 = 512;
 /// Entries whose earliest and latest time are kept together.
@@ -35,278 +35,157 @@ const CATCH_UP: Duration = Duration::from_secs(10);
 /// Pause after a failure.
 const RETRY: Duration = Duration::from_secs(1);
 
-const SCHEMA: &str = "
-CREATE TABLE state (version INTEGER NOT NULL, tree_size INTEGER NOT NULL, last_leaf BLOB NOT NULL) STRICT;
-CREATE TABLE postings (term INTEGER, log_index INTEGER, PRIMARY KEY (term, log_index)) STRICT, WITHOUT ROWID;
-CREATE TABLE blocks (block INTEGER PRIMARY KEY, earliest INTEGER NOT NULL, latest INTEGER NOT NULL) STRICT;
-";
-
-/// Asks for the index to be emptied, and where to say that it is.
-type Restart = oneshot::Sender<Result<(), AuditError>>;
-
 /// The index as searches see it.
 #[derive(Debug)]
-pub(crate) struct Index {
-    pool: SqlitePool,
-    indexed: watch::Receiver<u64>,
-    restart: mpsc::Sender<Restart>,
+pub(crate) enum Index {
+    Sqlite(sqlite::Index),
+    Postgres(postgres::Index),
 }
 
 /// The task that keeps the index up with the log.
-pub(crate) struct Indexer {
-    connection: SqliteConnection,
-    log: SqlitePool,
-    newest: watch::Receiver<Arc<Checkpoint>>,
-    indexed: watch::Sender<u64>,
-    restart: mpsc::Receiver<Restart>,
+pub(crate) enum Indexer {
+    Sqlite(sqlite::Indexer),
+    Postgres(postgres::Indexer),
+}
+
+/// What is left of a task that has stopped.
+#[derive(Debug)]
+pub(crate) enum Stopped {
+    Sqlite(sqlx::SqliteConnection),
+    Postgres,
 }
 
 impl Index {
-    /// Opens the index of the log at `path`; makes it anew if it is missing, damaged, or not of this log.
+    /// Opens the index of the log at a place; makes it anew if it is missing, damaged, or not of this log.
     pub(crate) async fn open(
-        path: &Path,
-        log: SqlitePool,
+        location: &Location,
+        log: &Readers,
         newest: watch::Receiver<Arc<Checkpoint>>,
     ) -> Result<(Self, Indexer), AuditError> {
-        let path = index_path(path);
-        let tree_size = newest.borrow().tree_size;
-        let (connection, indexed) = match open_existing(&path, &log, tree_size).await {
-            Ok(Some(opened)) => opened,
-            refused => {
-                if let Err(error) = refused {
-                    tracing::warn!(error = %error, "search index unusable, building it anew");
-                }
-                (create(&path).await?, 0)
+        match (location, log) {
+            (Location::File(path), _) => {
+                let (index, indexer) = sqlite::Index::open(path, log.clone(), newest).await?;
+                Ok((Self::Sqlite(index), Indexer::Sqlite(indexer)))
             }
-        };
-        let pool = SqlitePoolOptions::new()
-            .test_before_acquire(false)
-            .connect_with(store::connect_options(&path).read_only(true))
-            .await?;
-        let (indexed, indexed_size) = watch::channel(indexed);
-        let (restart, restarts) = mpsc::channel(1);
-        let index = Self { pool, indexed: indexed_size, restart };
-        Ok((index, Indexer { connection, log, newest, indexed, restart: restarts }))
+            (Location::Postgres(options), log) => {
+                let (index, indexer) = postgres::Index::open(options, log.clone(), newest);
+                Ok((Self::Postgres(index), Indexer::Postgres(indexer)))
+            }
+        }
     }
 
-    /// Waits until the first `tree_size` entries are indexed.
-    pub(crate) async fn wait_for(&self, tree_size: u64) -> Result<(), AuditError> {
-        let mut indexed = self.indexed.clone();
-        let reached = tokio::time::timeout(CATCH_UP, indexed.wait_for(|indexed| *indexed >= tree_size)).await;
-        match reached {
-            Ok(Ok(_)) => Ok(()),
-            _ => Err(AuditError::IndexBehind { indexed: *self.indexed.borrow(), tree_size }),
+    /// Waits until the first `tree_size` entries of a log are indexed.
+    pub(crate) async fn wait_for(&self, log: LogId, tree_size: u64) -> Result<(), AuditError> {
+        match self {
+            Self::Sqlite(index) => index.wait_for(tree_size).await,
+            Self::Postgres(index) => index.wait_for(log, tree_size).await,
         }
     }
 
     /// The range of indices outside which no entry has a time in the range.
-    pub(crate) async fn window(&self, times: &TimeRange) -> Result<Range<u64>, AuditError> {
-        let blocks: (Option<i64>, Option<i64>) =
-            sqlx::query_as("SELECT min(block), max(block) FROM blocks WHERE latest >= ? AND earliest <= ?")
-                .bind(times.earliest_micros())
-                .bind(times.latest_micros())
-                .fetch_one(&self.pool)
-                .await?;
+    pub(crate) async fn window(&self, log: LogId, times: &TimeRange) -> Result<Range<u64>, AuditError> {
+        let blocks = match self {
+            Self::Sqlite(index) => index.blocks(times).await?,
+            Self::Postgres(index) => index.blocks(log, times).await?,
+        };
         match blocks {
             (Some(first), Some(last)) => Ok(first as u64 * BLOCK..(last as u64 + 1) * BLOCK),
             _ => Ok(0..0),
         }
     }
 
-    /// Indices in the range that carry all the terms, newest first. The rarest term must stand first: it is the one
-    /// that is walked, the others are looked up.
+    /// Indices in the range that carry the terms, newest first. The first term is walked, the others are looked up.
     pub(crate) async fn candidates(
         &self,
-        terms: &[Term],
+        log: LogId,
+        terms: &Terms,
         range: Range<u64>,
         count_max: usize,
     ) -> Result<Vec<u64>, AuditError> {
-        let Some((first, others)) = terms.split_first() else {
+        if terms.first.is_empty() {
             return Ok(range.rev().take(count_max).collect());
-        };
-        let mut query = QueryBuilder::<Sqlite>::new("SELECT p.log_index FROM postings p");
-        for (number, term) in others.iter().enumerate() {
-            query.push(format!(
-                " CROSS JOIN postings p{number} ON p{number}.log_index = p.log_index AND p{number}.term = "
-            ));
-            query.push_bind(term.0);
         }
-        query.push(" WHERE p.term = ").push_bind(first.0);
-        query.push(" AND p.log_index >= ").push_bind(range.start as i64);
-        query.push(" AND p.log_index < ").push_bind(range.end as i64);
-        query.push(" ORDER BY p.log_index DESC LIMIT ").push_bind(count_max as i64);
-        let indices: Vec<i64> = query.build_query_scalar().fetch_all(&self.pool).await?;
+        let indices = match self {
+            Self::Sqlite(index) => index.candidates(terms, range, count_max).await?,
+            Self::Postgres(index) => index.candidates(log, terms, range, count_max).await?,
+        };
         Ok(indices.into_iter().map(|index| index as u64).collect())
     }
 
-    /// Throws the index away and reads the log again. Reports entries read and entries to read.
-    pub(crate) async fn rebuild(&self, tree_size: u64, mut progress: impl FnMut(u64, u64)) -> Result<(), AuditError> {
-        let stopped = || AuditError::IndexBehind { indexed: 0, tree_size };
-        let (reply, emptied) = oneshot::channel();
-        self.restart.send(reply).await.map_err(|_| stopped())?;
-        emptied.await.map_err(|_| stopped())??;
-        let mut indexed = self.indexed.clone();
-        loop {
-            let done = *indexed.borrow_and_update();
-            progress(done.min(tree_size), tree_size);
-            if done >= tree_size {
-                return Ok(());
-            }
-            indexed.changed().await.map_err(|_| stopped())?;
+    /// Throws the index of a log away and reads the log again. Reports entries read and entries to read.
+    pub(crate) async fn rebuild(
+        &self,
+        log: LogId,
+        tree_size: u64,
+        progress: impl FnMut(u64, u64),
+    ) -> Result<(), AuditError> {
+        match self {
+            Self::Sqlite(index) => index.rebuild(tree_size, progress).await,
+            Self::Postgres(index) => index.rebuild(log, tree_size, progress).await,
         }
     }
 
-    /// Closes the readers, then the connection of the indexer, which has stopped.
-    pub(crate) async fn close(&self, indexer: SqliteConnection) {
-        self.pool.close().await;
-        if let Err(error) = indexer.close().await {
-            tracing::warn!(error = %error, "search index did not close cleanly");
+    /// Closes what the index holds open; its task has stopped.
+    pub(crate) async fn close(&self, stopped: Stopped) {
+        match (self, stopped) {
+            (Self::Sqlite(index), Stopped::Sqlite(connection)) => index.close(connection).await,
+            (Self::Postgres(index), _) => index.close().await,
+            (Self::Sqlite(_), Stopped::Postgres) => {}
         }
     }
+}
+
+/// `IN (…)` of the terms, one of which an entry must carry.
+fn one_of<D: sqlx::Database>(query: &mut QueryBuilder<D>, terms: &[Term])
+where
+    i64: sqlx::Type<D> + for<'q> sqlx::Encode<'q, D>,
+{
+    query.push(" IN (");
+    let mut list = query.separated(", ");
+    for term in terms {
+        list.push_bind(term.0);
+    }
+    query.push(")");
 }
 
 impl Indexer {
-    /// Follows the log until it is closed, and then to its end. Returns the connection, to be closed after the readers'.
-    pub(crate) async fn run(mut self) -> SqliteConnection {
-        let mut closing = false;
-        loop {
-            while *self.indexed.borrow() < self.newest.borrow_and_update().tree_size {
-                if let Err(error) = self.read_chunk().await {
-                    tracing::warn!(error = %error, "search index not written");
-                    if closing {
-                        return self.connection;
-                    }
-                    tokio::time::sleep(RETRY).await;
-                }
-            }
-            if closing {
-                return self.connection;
-            }
-            tokio::select! {
-                changed = self.newest.changed() => closing = changed.is_err(),
-                Some(reply) = self.restart.recv() => {
-                    let emptied = self.clear().await;
-                    // Whoever asked may have gone away.
-                    let _ = reply.send(emptied);
-                }
+    /// Follows the log until it is closed, and then to its end.
+    pub(crate) async fn run(self) -> Stopped {
+        match self {
+            Self::Sqlite(indexer) => Stopped::Sqlite(indexer.run().await),
+            Self::Postgres(indexer) => {
+                indexer.run().await;
+                Stopped::Postgres
             }
         }
     }
+}
 
-    async fn read_chunk(&mut self) -> Result<(), AuditError> {
-        let start = *self.indexed.borrow();
-        let end = self.newest.borrow().tree_size.min(start + CHUNK);
-        let entries = store::entry_bytes(&self.log, start..end).await?;
-        let mut postings = Vec::new();
-        let mut blocks: BTreeMap<u64, (i64, i64)> = BTreeMap::new();
-        let mut last_leaf = tree::empty_root();
-        for (log_index, bytes) in &entries {
-            last_leaf = tree::leaf_hash(bytes);
+/// What some entries add to the index.
+struct Additions {
+    /// Terms and the indices that carry them, ascending.
+    postings: Vec<(i64, u64)>,
+    /// Earliest and latest time by block, in microseconds.
+    blocks: BTreeMap<u64, (i64, i64)>,
+    /// Leaf hash of the last entry.
+    last_leaf: Hash,
+}
+
+impl Additions {
+    fn of(entries: &[(u64, Vec<u8>)]) -> Self {
+        let mut additions = Self { postings: Vec::new(), blocks: BTreeMap::new(), last_leaf: tree::empty_root() };
+        for (log_index, bytes) in entries {
+            additions.last_leaf = tree::leaf_hash(bytes);
             // An entry that cannot be read cannot be found; saying so is the verifier's part.
             let Ok(entry) = Entry::decode(bytes.as_slice()) else { continue };
-            postings.extend(search::terms_of(&entry).into_iter().map(|term| (term.0, *log_index)));
+            additions.postings.extend(search::terms_of(&entry).into_iter().map(|term| (term.0, *log_index)));
             if let Some(time) = &entry.time {
                 let micros = search::micros(time);
-                let block = blocks.entry(log_index / BLOCK).or_insert((micros, micros));
+                let block = additions.blocks.entry(log_index / BLOCK).or_insert((micros, micros));
                 *block = (block.0.min(micros), block.1.max(micros));
             }
         }
-        postings.sort_unstable();
-        let mut transaction = self.connection.begin().await?;
-        insert(&mut transaction, &postings, &blocks).await?;
-        sqlx::query("UPDATE state SET tree_size = ?, last_leaf = ?")
-            .bind(end as i64)
-            .bind(last_leaf.as_slice())
-            .execute(&mut *transaction)
-            .await?;
-        transaction.commit().await?;
-        self.indexed.send_replace(end);
-        Ok(())
+        additions.postings.sort_unstable();
+        additions
     }
-
-    async fn clear(&mut self) -> Result<(), AuditError> {
-        let mut transaction = self.connection.begin().await?;
-        sqlx::raw_sql("DELETE FROM postings; DELETE FROM blocks; UPDATE state SET tree_size = 0;")
-            .execute(&mut *transaction)
-            .await?;
-        transaction.commit().await?;
-        self.indexed.send_replace(0);
-        Ok(())
-    }
-}
-
-async fn insert(
-    connection: &mut SqliteConnection,
-    postings: &[(i64, u64)],
-    blocks: &BTreeMap<u64, (i64, i64)>,
-) -> Result<(), sqlx::Error> {
-    let pairs: Vec<String> = postings.iter().map(|(term, index)| format!("[{term},{index}]")).collect();
-    sqlx::query("INSERT OR IGNORE INTO postings (term, log_index) SELECT value ->> 0, value ->> 1 FROM json_each(?)")
-        .bind(format!("[{}]", pairs.join(",")))
-        .execute(&mut *connection)
-        .await?;
-    for (block, (earliest, latest)) in blocks {
-        sqlx::query(
-            "INSERT INTO blocks (block, earliest, latest) VALUES (?, ?, ?) ON CONFLICT (block) DO UPDATE
-             SET earliest = min(earliest, excluded.earliest), latest = max(latest, excluded.latest)",
-        )
-        .bind(*block as i64)
-        .bind(earliest)
-        .bind(latest)
-        .execute(&mut *connection)
-        .await?;
-    }
-    Ok(())
-}
-
-fn index_path(log: &Path) -> PathBuf {
-    let mut path = log.as_os_str().to_owned();
-    path.push(".index");
-    path.into()
-}
-
-/// The index and how much it has read; None if there is none, or it is of another version or another log.
-async fn open_existing(
-    path: &Path,
-    log: &SqlitePool,
-    tree_size: u64,
-) -> Result<Option<(SqliteConnection, u64)>, AuditError> {
-    if !path.exists() {
-        return Ok(None);
-    }
-    let mut connection = connect(path).await?;
-    let (version, indexed, last_leaf): (i64, i64, Vec<u8>) =
-        sqlx::query_as("SELECT version, tree_size, last_leaf FROM state").fetch_one(&mut connection).await?;
-    let indexed = indexed as u64;
-    let fits = version == VERSION
-        && indexed <= tree_size
-        && (indexed == 0 || store::subtree_hashes(log, &[(0, indexed - 1)]).await?.concat() == last_leaf);
-    Ok(fits.then_some((connection, indexed)))
-}
-
-async fn create(path: &Path) -> Result<SqliteConnection, AuditError> {
-    for suffix in ["", "-wal", "-shm"] {
-        let mut file = path.as_os_str().to_owned();
-        file.push(suffix);
-        match std::fs::remove_file(&file) {
-            Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
-                return Err(AuditError::File { path: PathBuf::from(file).display().to_string(), source });
-            }
-            _ => {}
-        }
-    }
-    let mut connection = connect(path).await?;
-    let mut transaction = connection.begin().await?;
-    sqlx::raw_sql(SCHEMA).execute(&mut *transaction).await?;
-    sqlx::query("INSERT INTO state (version, tree_size, last_leaf) VALUES (?, 0, x'')")
-        .bind(VERSION)
-        .execute(&mut *transaction)
-        .await?;
-    transaction.commit().await?;
-    Ok(connection)
-}
-
-async fn connect(path: &Path) -> Result<SqliteConnection, sqlx::Error> {
-    // What a crash takes from the index is read from the log again.
-    store::connect_options(path).create_if_missing(true).synchronous(SqliteSynchronous::Normal).connect().await
 }

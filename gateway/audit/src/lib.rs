@@ -16,28 +16,40 @@
 //! [`AuditLog::append`] puts the encoded entry into a bounded queue. One task takes everything that waits, gives out the
 //! indices, extends the tree, signs the new head, and stores it all in one durable transaction; then it answers each
 //! caller. After a failed transaction nothing of it is acknowledged, and what holds is read back from the store. A
-//! second task follows with the search index, which lives in a file of its own and can be rebuilt from the log.
+//! second task follows with the search index, which lies beside the log and can be rebuilt from it.
+//!
+//! # Stores
+//!
+//! A log lies in an SQLite file or in a PostgreSQL database ([`Location`]). A database holds the logs of any number of
+//! processes, each with its own origin and key; [`AuditLog::search`] finds the entries of all of them, and
+//! [`AuditLog::log`] reads and proves each.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+pub mod disclosure;
 mod error;
 mod index;
 mod key;
 mod log;
 mod meters;
 mod note;
+mod reindex;
 mod search;
 mod store;
 mod subject;
 pub mod tiles;
 pub mod tree;
 pub mod verify;
+mod view;
 mod writer;
 
 pub use error::{AppendError, AuditError, Damage};
 pub use key::{KeyError, SigningKey, VerifierKey};
 pub use log::{Appended, AuditLog, ENTRY_LENGTH_MAX, ENTRY_VERSION, Options};
 pub use note::{Checkpoint, NoteError, NoteSignature, SignedNote};
+pub use reindex::rebuild_index;
 pub use search::{Filter, PAGE_SIZE_MAX, Page};
+pub use store::Location;
 pub use subject::SubjectHasher;
 pub use tree::{Hash, ProofError};
+pub use view::LogView;

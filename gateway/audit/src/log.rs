@@ -1,32 +1,26 @@
 //! [`AuditLog`]: the open log, as its callers see it.
 
-use std::ops::Range;
-use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use futures::Stream;
 use prost::Message;
 use proto::audit::v1::{Entry, InclusionProof, LoggedEntry};
-use sqlx::sqlite::SqlitePoolOptions;
-use sqlx::{SqliteConnection, SqlitePool};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
-use crate::error::{AppendError, AuditError, Damage};
-use crate::index::Index;
+use crate::error::{AppendError, AuditError};
+use crate::index::{self, Index};
 use crate::key::{SigningKey, VerifierKey};
 use crate::note::Checkpoint;
-use crate::store;
-use crate::tree::{self, Hash};
+use crate::store::{Location, Readers, postgres};
+use crate::tree::Hash;
+use crate::view::{LogView, Newest};
 use crate::writer::{Pending, Stopped, Writer};
 
 /// Version of the entry encoding written by this release.
 pub const ENTRY_VERSION: u32 = 1;
 /// Longest entry, in bytes. Entry bundles of C2SP `tlog-tiles` end at 65,535.
 pub const ENTRY_LENGTH_MAX: usize = 60_000;
-
-/// Entries read at a time when following the log.
-const TAIL_CHUNK: u64 = 64;
 
 /// Limits of an open log.
 #[derive(Debug, Clone)]
@@ -63,7 +57,7 @@ pub struct AuditLog {
     verifier: VerifierKey,
     queue: mpsc::Sender<Pending>,
     newest: watch::Receiver<Arc<Checkpoint>>,
-    readers: SqlitePool,
+    readers: Readers,
     pub(crate) index: Index,
     tasks: Mutex<Option<Tasks>>,
 }
@@ -72,24 +66,20 @@ pub struct AuditLog {
 struct Tasks {
     close: oneshot::Sender<()>,
     writer: JoinHandle<Stopped>,
-    indexer: JoinHandle<SqliteConnection>,
+    indexer: JoinHandle<index::Stopped>,
 }
 
 impl AuditLog {
-    /// Opens the log in the file `path`, or starts one there. The key's name is the log's origin.
+    /// Opens the log of the key at a place, or starts one there. The key's name is the log's origin.
     ///
     /// Checks that the newest checkpoint is signed by the key and fits the end of what is stored; checking everything is
     /// left to [`crate::verify`].
-    pub async fn open(path: &Path, key: SigningKey, options: Options) -> Result<Self, AuditError> {
+    pub async fn open(location: &Location, key: SigningKey, options: Options) -> Result<Self, AuditError> {
         let verifier = key.verifier().clone();
-        let writer = Writer::open(path.to_owned(), key, options.batch_size_max.max(1)).await?;
+        let writer = Writer::open(location.clone(), key, options.batch_size_max.max(1)).await?;
         let newest = writer.newest();
-        let readers = SqlitePoolOptions::new()
-            .max_connections(options.reader_count_max.max(1))
-            .test_before_acquire(false)
-            .connect_with(store::connect_options(path).read_only(true))
-            .await?;
-        let (index, indexer) = Index::open(path, readers.clone(), newest.clone()).await?;
+        let readers = Readers::open(location, writer.log_id(), options.reader_count_max.max(1)).await?;
+        let (index, indexer) = Index::open(location, &readers, newest.clone()).await?;
         let (queue, waiting) = mpsc::channel(options.queue_size_max.max(1));
         let (close, closing) = oneshot::channel();
         let writer = tokio::spawn(writer.run(waiting, closing));
@@ -122,7 +112,7 @@ impl AuditLog {
         let _ = close.send(());
         let stopped = writer.await;
         match indexer.await {
-            Ok(indexer) => self.index.close(indexer).await,
+            Ok(stopped) => self.index.close(stopped).await,
             Err(error) => tracing::error!(error = %error, "audit log indexer failed"),
         }
         self.readers.close().await;
@@ -147,118 +137,63 @@ impl AuditLog {
         self.newest.borrow().clone()
     }
 
-    /// One entry.
+    /// The newest signed checkpoint, and each that follows, until the log is closed.
+    pub fn checkpoints(&self) -> watch::Receiver<Arc<Checkpoint>> {
+        self.newest.clone()
+    }
+
+    /// The log this process writes, as of now.
+    pub fn own(&self) -> LogView {
+        LogView {
+            id: self.readers.log_id(),
+            verifier: self.verifier.clone(),
+            checkpoint: self.checkpoint(),
+            readers: self.readers.clone(),
+            newest: Newest::Watched(self.newest.clone()),
+        }
+    }
+
+    /// The log of an origin in the same store, as of now; the empty origin is this process's own.
+    pub async fn log(&self, origin: &str) -> Result<LogView, AuditError> {
+        if origin.is_empty() || origin == self.verifier.name() {
+            return Ok(self.own());
+        }
+        let other = self.logs().await?.into_iter().find(|log| log.verifier.name() == origin);
+        other.ok_or_else(|| AuditError::LogNotFound { origin: origin.to_owned() })
+    }
+
+    /// All logs of the store, as of now: this process's own and, where replicas share a store, theirs.
+    pub async fn logs(&self) -> Result<Vec<LogView>, AuditError> {
+        let Readers::Postgres(pool, own) = &self.readers else { return Ok(vec![self.own()]) };
+        let rows = postgres::logs(&mut *pool.acquire().await?).await?;
+        let mut logs = Vec::with_capacity(rows.len());
+        for row in rows {
+            if row.id == *own {
+                logs.push(self.own());
+            } else {
+                logs.push(LogView::other(row, &self.readers).await?);
+            }
+        }
+        Ok(logs)
+    }
+
+    /// One entry of this process's log.
     pub async fn entry(&self, log_index: u64) -> Result<LoggedEntry, AuditError> {
-        let tree_size = self.checkpoint().tree_size;
-        if log_index >= tree_size {
-            return Err(AuditError::EntryNotFound { log_index, tree_size });
-        }
-        let found = self.entries(&[log_index]).await?.pop();
-        found.ok_or(AuditError::Damaged(Damage::EntryMissing { log_index }))
+        self.own().entry(log_index).await
     }
 
-    /// Proof that an entry is in the tree of a size up to the newest checkpoint's. The checkpoint is set when the size
-    /// is the newest one.
+    /// As [`LogView::inclusion_proof`], of this process's log.
     pub async fn inclusion_proof(&self, log_index: u64, tree_size: u64) -> Result<InclusionProof, AuditError> {
-        let newest = self.checkpoint_of(tree_size)?;
-        let ranges = tree::inclusion_ranges(log_index, tree_size)?;
-        let leaf_hash = store::subtree_hashes(&self.readers, &[(0, log_index)]).await?.concat();
-        let hashes = self.range_hashes(&ranges).await?;
-        let checkpoint = (newest.tree_size == tree_size).then(|| proto::audit::v1::Checkpoint {
-            note: newest.note.clone(),
-            verifier_key: self.verifier.to_string(),
-        });
-        Ok(InclusionProof {
-            log_index,
-            tree_size,
-            leaf_hash,
-            hashes: hashes.iter().map(|hash| hash.to_vec()).collect(),
-            checkpoint,
-        })
+        self.own().inclusion_proof(log_index, tree_size).await
     }
 
-    /// Proof that the tree of size `from` is a prefix of the tree of size `to`.
+    /// As [`LogView::consistency_proof`], of this process's log.
     pub async fn consistency_proof(&self, from: u64, to: u64) -> Result<Vec<Hash>, AuditError> {
-        self.checkpoint_of(to)?;
-        self.range_hashes(&tree::consistency_ranges(from, to)?).await
+        self.own().consistency_proof(from, to).await
     }
 
-    /// Entries from an index on: first those there are, then each as it is committed. Ends when the log is closed.
+    /// As [`LogView::tail`], of this process's log.
     pub fn tail(&self, from_index: u64) -> impl Stream<Item = Result<LoggedEntry, AuditError>> + Send + use<> {
-        follow(self.readers.clone(), self.newest.clone(), from_index)
+        self.own().tail(from_index)
     }
-
-    /// Entries by index, in ascending order; those that do not exist are left out.
-    pub(crate) async fn entries(&self, indices: &[u64]) -> Result<Vec<LoggedEntry>, AuditError> {
-        read(&self.readers, indices).await
-    }
-
-    fn checkpoint_of(&self, asked: u64) -> Result<Arc<Checkpoint>, AuditError> {
-        let newest = self.checkpoint();
-        if asked > newest.tree_size {
-            return Err(AuditError::TreeSizeNotFound { asked, tree_size: newest.tree_size });
-        }
-        Ok(newest)
-    }
-
-    async fn range_hashes(&self, ranges: &[Range<u64>]) -> Result<Vec<Hash>, AuditError> {
-        let parts: Vec<_> = ranges.iter().map(|range| tree::complete_subtrees(range.clone())).collect();
-        let hashes = store::subtree_hashes(&self.readers, &parts.concat()).await?;
-        let mut rest = hashes.as_slice();
-        let take = |part: &Vec<_>| {
-            let (hashes, after) = rest.split_at(part.len());
-            rest = after;
-            tree::fold(hashes)
-        };
-        Ok(parts.iter().filter_map(take).collect())
-    }
-}
-
-fn follow(
-    readers: SqlitePool,
-    newest: watch::Receiver<Arc<Checkpoint>>,
-    from_index: u64,
-) -> impl Stream<Item = Result<LoggedEntry, AuditError>> + Send {
-    let start = (readers, newest, from_index, Vec::new().into_iter());
-    futures::stream::try_unfold(start, async |(readers, mut newest, mut next, mut ready)| {
-        loop {
-            if let Some(entry) = ready.next() {
-                return Ok(Some((entry, (readers, newest, next, ready))));
-            }
-            let tree_size = newest.borrow_and_update().tree_size;
-            if next < tree_size {
-                let end = tree_size.min(next + TAIL_CHUNK);
-                ready = read_all(&readers, next..end).await?.into_iter();
-                next = end;
-            } else if newest.changed().await.is_err() {
-                return Ok(None);
-            }
-        }
-    })
-}
-
-async fn read_all(readers: &SqlitePool, range: Range<u64>) -> Result<Vec<LoggedEntry>, AuditError> {
-    let indices: Vec<u64> = range.clone().collect();
-    let entries = read(readers, &indices).await?;
-    match range.zip(&entries).find(|(index, entry)| entry.log_index != *index) {
-        Some((log_index, _)) => Err(AuditError::Damaged(Damage::EntryMissing { log_index })),
-        None if entries.len() < indices.len() => {
-            Err(AuditError::Damaged(Damage::EntryMissing { log_index: indices[entries.len()] }))
-        }
-        None => Ok(entries),
-    }
-}
-
-async fn read(readers: &SqlitePool, indices: &[u64]) -> Result<Vec<LoggedEntry>, AuditError> {
-    let rows = store::entries(readers, indices).await?;
-    rows.into_iter().map(|(log_index, bytes, hash)| logged(log_index, bytes, hash)).collect()
-}
-
-/// An entry that no longer matches its hash in the tree is never handed out.
-fn logged(log_index: u64, entry_bytes: Vec<u8>, leaf_hash: Vec<u8>) -> Result<LoggedEntry, AuditError> {
-    if tree::leaf_hash(&entry_bytes) != *leaf_hash {
-        return Err(AuditError::Damaged(Damage::EntryChanged { log_index }));
-    }
-    let entry = Entry::decode(entry_bytes.as_slice()).ok();
-    Ok(LoggedEntry { log_index, leaf_hash, entry_bytes, entry })
 }

@@ -1,12 +1,16 @@
 //! Searching the log: what one can filter by, and pages of entries that fit.
 
+use std::collections::{HashMap, VecDeque};
+
 use prost_types::Timestamp;
 use proto::audit::v1::entry::Outcome;
 use proto::audit::v1::{Entry, LoggedEntry, SubjectHash};
 
 use crate::error::AuditError;
 use crate::log::AuditLog;
+use crate::store::LogId;
 use crate::tree::sha256;
+use crate::view::LogView;
 
 /// Entries on a page at most.
 pub const PAGE_SIZE_MAX: usize = 1000;
@@ -24,16 +28,21 @@ pub struct Filter {
     pub agency: Option<String>,
     /// The caller's system.
     pub system: Option<String>,
+    /// SHA-256 of the caller's certificate, hex.
+    pub certificate: Option<String>,
     /// The officer's id.
     pub officer: Option<String>,
     /// Purpose code.
     pub purpose: Option<String>,
     /// Dossier number.
     pub dossier_number: Option<String>,
-    /// A subject, hashed by [`crate::SubjectHasher`].
-    pub subject: Option<SubjectHash>,
+    /// A subject: its hashes under every key there was ([`crate::SubjectHasher::hashes`]), of which an entry carries one.
+    /// Empty: any.
+    pub subjects: Vec<SubjectHash>,
     /// Full name of a record type that was asked for.
     pub record_type: Option<String>,
+    /// A field that was asked for, by its path in its record.
+    pub field: Option<String>,
     /// A source that was asked.
     pub source: Option<String>,
     /// Outcome of the call.
@@ -52,46 +61,102 @@ pub struct Page {
 }
 
 impl AuditLog {
-    /// One page of the entries that fit the filter, newest first; `page_size` is held between 1 and [`PAGE_SIZE_MAX`].
+    /// One page of the entries that fit the filter, of all logs of the store; `page_size` is held between 1 and
+    /// [`PAGE_SIZE_MAX`]. Newest first: each log's entries by descending index, the logs merged by time.
     ///
     /// Pages are stable: entries written meanwhile do not shift them. Every entry committed before the call is found.
     pub async fn search(&self, filter: &Filter, page_size: usize, page_token: &str) -> Result<Page, AuditError> {
+        self.search_logs(self.logs().await?, filter, page_size, page_token).await
+    }
+
+    /// As [`AuditLog::search`], of these logs, each as far as the checkpoint it is seen at.
+    pub async fn search_logs(
+        &self,
+        logs: Vec<LogView>,
+        filter: &Filter,
+        page_size: usize,
+        page_token: &str,
+    ) -> Result<Page, AuditError> {
         let page_size = page_size.clamp(1, PAGE_SIZE_MAX);
-        let tree_size = self.checkpoint().tree_size;
         let terms = filter.terms();
         let times = TimeRange { from: filter.from, until: filter.until };
         let token = Token::new(&terms, &times);
-        let end = if page_token.is_empty() { tree_size } else { token.read(page_token)?.min(tree_size) };
+        let ends = if page_token.is_empty() { None } else { Some(token.read(page_token)?) };
+        let mut walks = Vec::new();
+        for view in logs {
+            let tree_size = view.checkpoint().tree_size;
+            // A log begun after the first page is not in the token, and not in the search.
+            let end = match &ends {
+                None => tree_size,
+                Some(ends) => ends.get(&view.id).copied().unwrap_or(0).min(tree_size),
+            };
+            // One more than the page tells whether there is another.
+            let found = self.walk(&view, filter, &terms, &times, end, page_size + 1).await?;
+            walks.push(Walk { log: view.id, end, found: found.into() });
+        }
+        let mut entries = Vec::new();
+        while entries.len() < page_size
+            && let Some(newest) = walks.iter_mut().max_by_key(|walk| walk.newest())
+            && let Some(logged) = newest.found.pop_front()
+        {
+            newest.end = logged.log_index;
+            entries.push(logged);
+        }
+        let more = walks.iter().any(|walk| !walk.found.is_empty());
+        let next_page_token = if more { token.write(&walks) } else { String::new() };
+        Ok(Page { entries, next_page_token })
+    }
 
-        self.index.wait_for(tree_size).await?;
+    /// The entries of one log below an index that fit, newest first, up to a number of them.
+    async fn walk(
+        &self,
+        view: &LogView,
+        filter: &Filter,
+        terms: &Terms,
+        times: &TimeRange,
+        end: u64,
+        count_max: usize,
+    ) -> Result<Vec<LoggedEntry>, AuditError> {
+        self.index.wait_for(view.id, end).await?;
         let mut range = 0..end;
         if !times.is_unbounded() {
-            let window = self.index.window(&times).await?;
+            let window = self.index.window(view.id, times).await?;
             range = window.start..window.end.min(end);
         }
-        // One more than the page tells whether there is another.
         let mut found: Vec<LoggedEntry> = Vec::new();
-        while found.len() <= page_size && !range.is_empty() {
-            let wanted = (page_size + 1 - found.len()).max(CANDIDATE_COUNT_MIN);
-            let candidates = self.index.candidates(&terms, range.clone(), wanted).await?;
+        while found.len() < count_max && !range.is_empty() {
+            let wanted = (count_max - found.len()).max(CANDIDATE_COUNT_MIN);
+            let candidates = self.index.candidates(view.id, terms, range.clone(), wanted).await?;
             let Some(lowest) = candidates.last() else { break };
             range.end = *lowest;
             let fits = |logged: &LoggedEntry| logged.entry.as_ref().is_some_and(|entry| filter.matches(entry));
-            found.extend(self.entries(&candidates).await?.into_iter().rev().filter(fits));
+            found.extend(view.entries(&candidates).await?.into_iter().rev().filter(fits));
         }
-        let more = found.len() > page_size;
-        found.truncate(page_size);
-        let last = found.last().filter(|_| more);
-        Ok(Page {
-            next_page_token: last.map(|logged| token.write(logged.log_index)).unwrap_or_default(),
-            entries: found,
-        })
+        found.truncate(count_max);
+        Ok(found)
     }
 
-    /// Throws the search index away and builds it from the log. Reports entries read and entries to read; searches
-    /// wait for it.
+    /// Throws the search index of this process's log away and builds it from the log. Reports entries read and entries to
+    /// read; searches wait for it.
     pub async fn rebuild_index(&self, progress: impl FnMut(u64, u64)) -> Result<(), AuditError> {
-        self.index.rebuild(self.checkpoint().tree_size, progress).await
+        let own = self.own();
+        self.index.rebuild(own.id, own.checkpoint().tree_size, progress).await
+    }
+}
+
+/// What was found in one log and is not yet on the page.
+struct Walk {
+    log: LogId,
+    /// The search goes on below this index.
+    end: u64,
+    found: VecDeque<LoggedEntry>,
+}
+
+impl Walk {
+    /// Orders walks by the time of their next entry; one that is at its end comes last.
+    fn newest(&self) -> Option<(i64, i32)> {
+        let time = |logged: &LoggedEntry| logged.entry.as_ref().and_then(|entry| entry.time);
+        self.found.front().map(|logged| time(logged).map_or((i64::MIN, 0), |time| (time.seconds, time.nanos)))
     }
 }
 
@@ -104,35 +169,47 @@ impl Filter {
         times.contains(entry.time.as_ref())
             && self.agency.as_ref().is_none_or(|wanted| caller.is_some_and(|caller| is_within(&caller.agency, wanted)))
             && any_is(&self.system, caller.map(|caller| &caller.system))
+            && any_is(&self.certificate, caller.map(|caller| &caller.certificate_sha256))
             && any_is(&self.officer, entry.officer.as_ref().map(|officer| &officer.id))
             && any_is(&self.purpose, purpose.map(|purpose| &purpose.code))
             && any_is(&self.dossier_number, purpose.map(|purpose| &purpose.dossier_number))
-            && self.subject.as_ref().is_none_or(|wanted| entry.subjects.contains(wanted))
+            && (self.subjects.is_empty() || self.subjects.iter().any(|wanted| entry.subjects.contains(wanted)))
             && any_is(&self.record_type, entry.accesses.iter().map(|access| &access.record_type))
+            && any_is(&self.field, entry.accesses.iter().flat_map(|access| &access.fields_asked))
             && any_is(&self.source, entry.sources.iter().map(|source| &source.source))
             && self.outcome.is_none_or(|wanted| entry.outcome == wanted as i32)
             && any_is(&self.agreement, entry.accesses.iter().flat_map(|access| &access.agreements))
     }
 
-    /// The terms an entry must carry, those expected to be rarest first.
-    fn terms(&self) -> Vec<Term> {
+    fn terms(&self) -> Terms {
         let text = |kind, value: &Option<String>| value.as_ref().map(|value| Term::new(kind, value.as_bytes()));
-        [
-            self.subject.as_ref().map(subject_term),
+        let values = [
             text(Kind::Dossier, &self.dossier_number),
             text(Kind::Officer, &self.officer),
             text(Kind::Agreement, &self.agreement),
+            text(Kind::Certificate, &self.certificate),
             text(Kind::System, &self.system),
             text(Kind::Agency, &self.agency),
             text(Kind::Purpose, &self.purpose),
             text(Kind::Source, &self.source),
+            text(Kind::Field, &self.field),
             text(Kind::RecordType, &self.record_type),
             self.outcome.map(|outcome| outcome_term(outcome as i32)),
-        ]
-        .into_iter()
-        .flatten()
-        .collect()
+        ];
+        let mut others = values.into_iter().flatten();
+        let subjects: Vec<Term> = self.subjects.iter().map(subject_term).collect();
+        let first = if subjects.is_empty() { others.next().into_iter().collect() } else { subjects };
+        Terms { first, others: others.collect() }
     }
+}
+
+/// The terms an entry must carry, those expected to be rarest first.
+#[derive(Debug)]
+pub(crate) struct Terms {
+    /// One of these; none if there are no terms at all.
+    pub(crate) first: Vec<Term>,
+    /// All of these.
+    pub(crate) others: Vec<Term>,
 }
 
 /// A value one can filter by, as the index stores it.
@@ -151,6 +228,8 @@ enum Kind {
     Source = 8,
     Outcome = 9,
     Agreement = 10,
+    Field = 11,
+    Certificate = 12,
 }
 
 impl Term {
@@ -166,6 +245,7 @@ pub(crate) fn terms_of(entry: &Entry) -> Vec<Term> {
     let mut text = |kind, value: &str| terms.push(Term::new(kind, value.as_bytes()));
     if let Some(caller) = &entry.caller {
         text(Kind::System, &caller.system);
+        text(Kind::Certificate, &caller.certificate_sha256);
         text(Kind::Agency, &caller.agency);
         for (dot, _) in caller.agency.match_indices('.') {
             text(Kind::Agency, &caller.agency[..dot]);
@@ -180,6 +260,7 @@ pub(crate) fn terms_of(entry: &Entry) -> Vec<Term> {
     }
     for access in &entry.accesses {
         text(Kind::RecordType, &access.record_type);
+        access.fields_asked.iter().for_each(|field| text(Kind::Field, field));
         access.agreements.iter().for_each(|agreement| text(Kind::Agreement, agreement));
     }
     entry.sources.iter().for_each(|source| text(Kind::Source, &source.source));
@@ -242,27 +323,32 @@ pub(crate) fn micros(time: &Timestamp) -> i64 {
     time.seconds.saturating_mul(1_000_000).saturating_add(i64::from(time.nanos.div_euclid(1000)))
 }
 
-/// Page tokens of one search: the index of the last entry of a page, and which search it was.
+/// Page tokens of one search: below which index it goes on in each log, and which search it was.
 struct Token {
     search: String,
 }
 
 impl Token {
-    fn new(terms: &[Term], times: &TimeRange) -> Self {
+    fn new(terms: &Terms, times: &TimeRange) -> Self {
         let search = format!("{terms:?} {:?} {:?}", times.from, times.until);
         Self { search: hex::encode(&sha256(search.as_bytes())[..6]) }
     }
 
-    fn write(&self, log_index: u64) -> String {
-        format!("{log_index}-{}", self.search)
+    fn write(&self, walks: &[Walk]) -> String {
+        let ends: Vec<String> = walks.iter().map(|walk| format!("{}:{}", walk.log, walk.end)).collect();
+        format!("{}-{}", ends.join("."), self.search)
     }
 
-    fn read(&self, token: &str) -> Result<u64, AuditError> {
-        let (log_index, search) = token.split_once('-').ok_or(AuditError::PageToken)?;
+    fn read(&self, token: &str) -> Result<HashMap<LogId, u64>, AuditError> {
+        let end = |text: &str| {
+            let (log, end) = text.split_once(':')?;
+            Some((log.parse().ok()?, end.parse().ok()?))
+        };
+        let (ends, search) = token.split_once('-').ok_or(AuditError::PageToken)?;
         if search != self.search {
             return Err(AuditError::PageToken);
         }
-        log_index.parse().map_err(|_| AuditError::PageToken)
+        ends.split('.').map(end).collect::<Option<_>>().ok_or(AuditError::PageToken)
     }
 }
 

@@ -1,50 +1,83 @@
-//! The log's SQLite file: what is stored, and the statements that read and write it.
+//! Where a log is kept: an SQLite file or a PostgreSQL database, read and written through one set of primitives.
 //!
 //! | Table | Holds |
 //! |---|---|
-//! | `meta` | schema version and origin |
+//! | `meta` | schema version (and in SQLite the origin) |
+//! | `logs` | PostgreSQL only: origin and verifier key of each log |
 //! | `entries` | each entry's bytes under its log index |
 //! | `hashes` | the hash of every complete subtree, leaves included, in the order of [`crate::tree::position`] |
 //! | `heads` | signed checkpoints by tree size |
 //!
-//! All three grow at their end only. Tiles of C2SP `tlog-tiles` are selections of `hashes` and `entries`.
-//! Durability: write-ahead log with `synchronous = FULL`, so a commit is on the disk before it is reported.
+//! The last three grow at their end only. Tiles of C2SP `tlog-tiles` are selections of `hashes` and `entries`.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::ops::Range;
-use std::path::Path;
+use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
-use sqlx::{ConnectOptions, Connection, SqliteConnection, SqlitePool};
+use sqlx::pool::{PoolConnection, PoolOptions};
+use sqlx::postgres::{PgConnectOptions, PgPool};
+use sqlx::{Connection as _, PgConnection, Postgres, Sqlite, SqliteConnection, SqlitePool};
 
 use crate::error::{AuditError, Damage};
+use crate::key::VerifierKey;
 use crate::tree::{self, Hash};
 
+pub(crate) mod postgres;
+pub(crate) mod sqlite;
+
 /// The schema this release writes.
-pub(crate) const SCHEMA_VERSION: i64 = 1;
+const SCHEMA_VERSION: i64 = 1;
+/// Longest wait for a connection; a reader finds out soon that there is none.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 
-const SCHEMA: &str = "
-CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
-CREATE TABLE entries (log_index INTEGER PRIMARY KEY, entry BLOB NOT NULL) STRICT;
-CREATE TABLE hashes (position INTEGER PRIMARY KEY, hash BLOB NOT NULL) STRICT;
-CREATE TABLE heads (tree_size INTEGER PRIMARY KEY, note TEXT NOT NULL) STRICT;
-";
+/// Number of a log within its store. An SQLite file holds one log, number 0.
+pub(crate) type LogId = i32;
 
-/// One text for any number of entries, so that it is prepared once and the whole batch is one round trip to the
-/// connection's thread. Its values, in order: first log index, all entries end to end, JSON array of
-/// [offset from 1, length]; number of hashes, first position, all hashes end to end; size of the head to drop (or -1);
-/// size of the new head, its note.
-const APPEND: &str = "
-BEGIN IMMEDIATE;
-INSERT INTO entries (log_index, entry)
-    SELECT ? + key, substr(?, value ->> 0, value ->> 1) FROM json_each(?);
-WITH RECURSIVE place (n) AS (VALUES (0) UNION ALL SELECT n + 1 FROM place WHERE n + 1 < ?)
-    INSERT INTO hashes (position, hash) SELECT ? + n, substr(?, 32 * n + 1, 32) FROM place;
-DELETE FROM heads WHERE tree_size = ?;
-INSERT INTO heads (tree_size, note) VALUES (?, ?);
-COMMIT;
-";
+/// Where a log is kept.
+#[derive(Clone)]
+pub enum Location {
+    /// An SQLite file: one log, one process that writes it.
+    File(PathBuf),
+    /// A PostgreSQL database: any number of logs, told apart by origin, each with one process that writes it.
+    Postgres(Box<PgConnectOptions>),
+}
+
+impl Location {
+    /// The PostgreSQL database at an address (`postgres://account:password@host/database`).
+    pub fn postgres(url: &str) -> Result<Self, AuditError> {
+        // The library's error may quote the address, which holds a password.
+        let options = PgConnectOptions::from_str(url).map_err(|_| AuditError::Address)?;
+        Ok(Self::Postgres(Box::new(options)))
+    }
+}
+
+impl From<PathBuf> for Location {
+    fn from(path: PathBuf) -> Self {
+        Self::File(path)
+    }
+}
+
+/// Names the place without account or password.
+impl fmt::Display for Location {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => write!(formatter, "{}", path.display()),
+            Self::Postgres(options) => {
+                let database = options.get_database().unwrap_or("default");
+                write!(formatter, "PostgreSQL database {database} at {}:{}", options.get_host(), options.get_port())
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Location {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "Location({self})")
+    }
+}
 
 /// Everything one transaction adds.
 #[derive(Debug, Default)]
@@ -58,146 +91,309 @@ pub(crate) struct Batch {
     pub(crate) note: String,
 }
 
-/// How the log's own connections are made.
-pub(crate) fn connect_options(path: &Path) -> SqliteConnectOptions {
-    SqliteConnectOptions::new()
-        .filename(path)
-        .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(SqliteSynchronous::Full)
-        .busy_timeout(Duration::from_secs(5))
-        .disable_statement_logging()
+/// A connection of one's own to one log.
+#[derive(Debug)]
+pub(crate) enum Connection {
+    Sqlite(SqliteConnection),
+    Postgres(PgConnection, LogId),
 }
 
-/// Opens the connection that writes. A missing or empty file becomes a log.
-pub(crate) async fn create_or_open(path: &Path, origin: &str) -> Result<SqliteConnection, AuditError> {
-    let mut connection = connect_options(path).create_if_missing(true).connect().await?;
-    let tables: i64 = sqlx::query_scalar("SELECT count(*) FROM sqlite_schema").fetch_one(&mut connection).await?;
-    if tables == 0 {
-        let mut transaction = connection.begin().await?;
-        sqlx::raw_sql(SCHEMA).execute(&mut *transaction).await?;
-        sqlx::query("INSERT INTO meta (name, value) VALUES ('schema_version', ?), ('origin', ?)")
-            .bind(SCHEMA_VERSION.to_string())
-            .bind(origin)
-            .execute(&mut *transaction)
-            .await?;
-        transaction.commit().await?;
+impl Connection {
+    /// Opens the connection that writes. A missing or empty store becomes a log; with `must_exist` it does not.
+    pub(crate) async fn write(location: &Location, key: &VerifierKey, must_exist: bool) -> Result<Self, AuditError> {
+        match location {
+            Location::File(path) if must_exist => Ok(Self::Sqlite(sqlite::reopen(path, key.name()).await?)),
+            Location::File(path) => Ok(Self::Sqlite(sqlite::create_or_open(path, key.name()).await?)),
+            Location::Postgres(options) => {
+                let (connection, log) = postgres::write(location, options, key, must_exist).await?;
+                Ok(Self::Postgres(connection, log))
+            }
+        }
     }
-    check_meta(&mut connection, path, origin).await?;
-    Ok(connection)
-}
 
-/// Opens the connection that writes to a log there must be.
-pub(crate) async fn reopen(path: &Path, origin: &str) -> Result<SqliteConnection, AuditError> {
-    let mut connection = connect_options(path).connect().await?;
-    check_meta(&mut connection, path, origin).await?;
-    Ok(connection)
-}
-
-/// Refuses files that are no audit log, are of a newer schema or of another origin.
-pub(crate) async fn check_meta(connection: &mut SqliteConnection, path: &Path, origin: &str) -> Result<(), AuditError> {
-    let not_a_log = || AuditError::NotALog { path: path.display().to_string() };
-    let meta: HashMap<String, String> = sqlx::query_as("SELECT name, value FROM meta")
-        .fetch_all(connection)
-        .await
-        .map_err(|error| if is_foreign(&error) { not_a_log() } else { error.into() })?
-        .into_iter()
-        .collect();
-    let found: i64 = meta.get("schema_version").and_then(|text| text.parse().ok()).ok_or_else(not_a_log)?;
-    if found > SCHEMA_VERSION {
-        return Err(AuditError::NewerSchema { found, known: SCHEMA_VERSION });
+    /// Opens a connection that only reads.
+    pub(crate) async fn read(location: &Location, origin: &str) -> Result<Self, AuditError> {
+        match location {
+            Location::File(path) => Ok(Self::Sqlite(sqlite::read(path, origin).await?)),
+            Location::Postgres(options) => {
+                let (connection, log) = postgres::read(location, options, origin).await?;
+                Ok(Self::Postgres(connection, log))
+            }
+        }
     }
-    match meta.get("origin") {
-        Some(stored) if stored == origin => Ok(()),
-        Some(stored) => Err(AuditError::Origin { found: stored.clone(), expected: origin.to_owned() }),
-        None => Err(not_a_log()),
+
+    /// From here on reads one and the same state of the log.
+    pub(crate) async fn begin_snapshot(&mut self) -> Result<(), sqlx::Error> {
+        match self {
+            Self::Sqlite(connection) => sqlx::query("BEGIN").execute(connection).await.map(drop),
+            Self::Postgres(connection, _) => {
+                sqlx::query("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").execute(connection).await.map(drop)
+            }
+        }
+    }
+
+    /// The log this connection is for.
+    pub(crate) fn log_id(&self) -> LogId {
+        match self {
+            Self::Sqlite(_) => 0,
+            Self::Postgres(_, log) => *log,
+        }
+    }
+
+    pub(crate) fn session(&mut self) -> Session<'_> {
+        match self {
+            Self::Sqlite(connection) => Session::Sqlite(connection),
+            Self::Postgres(connection, log) => Session::Postgres(connection, *log),
+        }
+    }
+
+    /// Writes a batch in one durable transaction. After an error nothing of it may be acknowledged.
+    pub(crate) async fn append(&mut self, batch: Batch) -> Result<(), AuditError> {
+        match self {
+            Self::Sqlite(connection) => Ok(sqlite::append(connection, batch).await?),
+            Self::Postgres(connection, log) => postgres::append(connection, *log, batch).await,
+        }
+    }
+
+    /// Stores a first checkpoint, that of the empty tree.
+    pub(crate) async fn insert_head(&mut self, tree_size: u64, note: &str) -> Result<(), sqlx::Error> {
+        match self {
+            Self::Sqlite(connection) => sqlite::insert_head(connection, tree_size, note).await,
+            Self::Postgres(connection, log) => postgres::insert_head(connection, *log, tree_size, note).await,
+        }
+    }
+
+    /// Ends what a failed write may have left open. False if the connection is not to be used again.
+    pub(crate) async fn settle(&mut self, error: &AuditError) -> bool {
+        match self {
+            Self::Sqlite(connection) => {
+                sqlite::roll_back(connection).await;
+                true
+            }
+            // A statement of its own is a transaction of its own: the server has ended it. Where the server did not
+            // answer, only a new connection tells what became of it.
+            Self::Postgres(..) => matches!(error, AuditError::Store(sqlx::Error::Database(_))),
+        }
+    }
+
+    pub(crate) async fn close(self) -> Result<(), sqlx::Error> {
+        match self {
+            Self::Sqlite(connection) => connection.close().await,
+            Self::Postgres(connection, _) => connection.close().await,
+        }
     }
 }
 
-/// True if the table is missing (SQLITE_ERROR) or the file no database at all (SQLITE_NOTADB).
-fn is_foreign(error: &sqlx::Error) -> bool {
-    let code = error.as_database_error().and_then(|error| error.code());
-    matches!(code.as_deref(), Some("1" | "26"))
+/// Connections that read one log, shared by any number of tasks.
+#[derive(Debug, Clone)]
+pub(crate) enum Readers {
+    Sqlite(SqlitePool),
+    Postgres(PgPool, LogId),
 }
 
-/// Writes a batch in one durable transaction. After an error nothing of it may be acknowledged.
-pub(crate) async fn append(connection: &mut SqliteConnection, batch: Batch) -> Result<(), sqlx::Error> {
-    let mut start = 1;
-    let mut places = Vec::with_capacity(batch.lengths.len());
-    for length in &batch.lengths {
-        places.push(format!("[{start},{length}]"));
-        start += length;
+impl Readers {
+    pub(crate) async fn open(location: &Location, log: LogId, count_max: u32) -> Result<Self, sqlx::Error> {
+        match location {
+            Location::File(path) => {
+                let options = sqlite::connect_options(path).read_only(true);
+                Ok(Self::Sqlite(pool(count_max).connect_with(options).await?))
+            }
+            Location::Postgres(options) => {
+                let options = postgres::connect_options(options, "on");
+                // A server that was restarted has ended the connections that stand ready.
+                Ok(Self::Postgres(pool(count_max).test_before_acquire(true).connect_lazy_with(options), log))
+            }
+        }
     }
-    sqlx::query(APPEND)
-        .bind(batch.first_index as i64)
-        .bind(batch.entries)
-        .bind(format!("[{}]", places.join(",")))
-        .bind(batch.hashes.len() as i64)
-        .bind(tree::stored_count(batch.first_index) as i64)
-        .bind(batch.hashes.concat())
-        .bind(batch.dropped_head.map_or(-1, |size| size as i64))
-        .bind(batch.tree_size as i64)
-        .bind(batch.note)
-        .execute(connection)
-        .await
-        .map(|_| ())
+
+    /// The log these read.
+    pub(crate) fn log_id(&self) -> LogId {
+        match self {
+            Self::Sqlite(_) => 0,
+            Self::Postgres(_, log) => *log,
+        }
+    }
+
+    /// The same connections, for another log of the store.
+    pub(crate) fn of(&self, log: LogId) -> Self {
+        match self {
+            Self::Sqlite(pool) => Self::Sqlite(pool.clone()),
+            Self::Postgres(pool, _) => Self::Postgres(pool.clone(), log),
+        }
+    }
+
+    pub(crate) async fn acquire(&self) -> Result<Reader, sqlx::Error> {
+        match self {
+            Self::Sqlite(pool) => Ok(Reader::Sqlite(pool.acquire().await?)),
+            Self::Postgres(pool, log) => Ok(Reader::Postgres(pool.acquire().await?, *log)),
+        }
+    }
+
+    pub(crate) async fn close(&self) {
+        match self {
+            Self::Sqlite(pool) => pool.close().await,
+            Self::Postgres(pool, _) => pool.close().await,
+        }
+    }
 }
 
-/// Ends a transaction that failed half-way, if one is open.
-pub(crate) async fn roll_back(connection: &mut SqliteConnection) {
-    // Without an open transaction this fails, and that is the state wanted.
-    let _ = sqlx::query("ROLLBACK").execute(connection).await;
+fn pool<D: sqlx::Database>(count_max: u32) -> PoolOptions<D> {
+    PoolOptions::new().max_connections(count_max.max(1)).test_before_acquire(false).acquire_timeout(ACQUIRE_TIMEOUT)
 }
 
-/// Stores a first checkpoint, that of the empty tree.
-pub(crate) async fn insert_head(
-    connection: &mut SqliteConnection,
-    tree_size: u64,
-    note: &str,
-) -> Result<(), sqlx::Error> {
-    sqlx::query("INSERT INTO heads (tree_size, note) VALUES (?, ?)")
-        .bind(tree_size as i64)
-        .bind(note)
-        .execute(connection)
-        .await
-        .map(|_| ())
+/// One of the shared connections.
+pub(crate) enum Reader {
+    Sqlite(PoolConnection<Sqlite>),
+    Postgres(PoolConnection<Postgres>, LogId),
 }
 
-/// The newest checkpoint: size it is filed under, and note.
-pub(crate) async fn newest_head(connection: &mut SqliteConnection) -> Result<Option<(u64, String)>, sqlx::Error> {
-    let head: Option<(i64, Vec<u8>)> =
-        sqlx::query_as("SELECT tree_size, CAST(note AS BLOB) FROM heads ORDER BY tree_size DESC LIMIT 1")
-            .fetch_optional(connection)
-            .await?;
-    Ok(head.map(|(size, note)| (size as u64, note_text(note))))
+impl Reader {
+    pub(crate) fn session(&mut self) -> Session<'_> {
+        match self {
+            Self::Sqlite(connection) => Session::Sqlite(connection),
+            Self::Postgres(connection, log) => Session::Postgres(connection, *log),
+        }
+    }
 }
 
-/// The oldest checkpoint of at least this size: size it is filed under, and note.
-pub(crate) async fn head_from(
-    connection: &mut SqliteConnection,
-    size_min: u64,
-) -> Result<Option<(u64, String)>, sqlx::Error> {
-    let head: Option<(i64, Vec<u8>)> = sqlx::query_as(
-        "SELECT tree_size, CAST(note AS BLOB) FROM heads WHERE tree_size >= ? ORDER BY tree_size LIMIT 1",
-    )
-    .bind(size_min as i64)
-    .fetch_optional(connection)
-    .await?;
-    Ok(head.map(|(size, note)| (size as u64, note_text(note))))
+/// A connection in use for one log.
+pub(crate) enum Session<'c> {
+    Sqlite(&'c mut SqliteConnection),
+    Postgres(&'c mut PgConnection, LogId),
 }
 
-/// The checkpoints in a range of sizes, ascending.
-pub(crate) async fn heads(
-    connection: &mut SqliteConnection,
-    sizes: Range<u64>,
-) -> Result<Vec<(u64, String)>, sqlx::Error> {
-    let rows: Vec<(i64, Vec<u8>)> = sqlx::query_as(
-        "SELECT tree_size, CAST(note AS BLOB) FROM heads WHERE tree_size >= ? AND tree_size < ? ORDER BY tree_size",
-    )
-    .bind(sizes.start as i64)
-    .bind(sizes.end as i64)
-    .fetch_all(connection)
-    .await?;
-    Ok(rows.into_iter().map(|(size, note)| (size as u64, note_text(note))).collect())
+/// Which checkpoints to read.
+pub(crate) enum Heads {
+    /// The newest.
+    Newest,
+    /// The oldest of at least this size.
+    From(u64),
+    /// All in a range of sizes, ascending.
+    Within(Range<u64>),
+}
+
+impl Heads {
+    /// Condition, order and limit, and the two sizes bound to it.
+    fn sql(&self) -> (&'static str, i64, i64) {
+        match self {
+            Self::Newest => ("tree_size >= $1 AND tree_size <= $2 ORDER BY tree_size DESC LIMIT 1", i64::MIN, i64::MAX),
+            Self::From(size) => {
+                ("tree_size >= $1 AND tree_size <= $2 ORDER BY tree_size LIMIT 1", *size as i64, i64::MAX)
+            }
+            Self::Within(sizes) => {
+                ("tree_size >= $1 AND tree_size < $2 ORDER BY tree_size", sizes.start as i64, sizes.end as i64)
+            }
+        }
+    }
+}
+
+impl Session<'_> {
+    /// Checkpoints: size each is filed under, and note.
+    pub(crate) async fn heads(&mut self, wanted: Heads) -> Result<Vec<(u64, String)>, sqlx::Error> {
+        let (condition, first, last) = wanted.sql();
+        let rows: Vec<(i64, Vec<u8>)> = match self {
+            Self::Sqlite(connection) => sqlite::heads(connection, condition, first, last).await?,
+            Self::Postgres(connection, log) => postgres::heads(connection, *log, condition, first, last).await?,
+        };
+        Ok(rows.into_iter().map(|(size, note)| (size as u64, note_text(note))).collect())
+    }
+
+    /// The newest checkpoint: size it is filed under, and note.
+    pub(crate) async fn newest_head(&mut self) -> Result<Option<(u64, String)>, sqlx::Error> {
+        Ok(self.heads(Heads::Newest).await?.pop())
+    }
+
+    /// How many checkpoints there are.
+    pub(crate) async fn head_count(&mut self) -> Result<u64, sqlx::Error> {
+        let count: i64 = match self {
+            Self::Sqlite(connection) => {
+                sqlx::query_scalar("SELECT count(*) FROM heads").fetch_one(&mut **connection).await?
+            }
+            Self::Postgres(connection, log) => {
+                let query = sqlx::query_scalar("SELECT count(*) FROM heads WHERE log_id = $1");
+                query.bind(*log).fetch_one(&mut **connection).await?
+            }
+        };
+        Ok(count as u64)
+    }
+
+    /// Checks by the ends of the tables alone that there are as many entries and hashes as a tree of this size has.
+    pub(crate) async fn check_ends(&mut self, tree_size: u64) -> Result<(), AuditError> {
+        let (first, entries, first_hash, hashes) = match self {
+            Self::Sqlite(connection) => sqlite::ends(connection).await?,
+            Self::Postgres(connection, log) => postgres::ends(connection, *log).await?,
+        };
+        let (entries, hashes) = (entries as u64, hashes as u64);
+        let expected = tree::stored_count(tree_size);
+        let damage = if first < 0 {
+            Damage::EntryUnexpected { log_index: first as u64 }
+        } else if first_hash < 0 {
+            Damage::HashUnexpected { position: first_hash as u64 }
+        } else if entries < tree_size {
+            Damage::EntryMissing { log_index: entries }
+        } else if entries > tree_size {
+            Damage::EntryUnexpected { log_index: tree_size }
+        } else if hashes > expected {
+            Damage::HashUnexpected { position: expected }
+        } else {
+            return Ok(());
+        };
+        Err(AuditError::Damaged(damage))
+    }
+
+    /// The hashes of complete subtrees `(level, index)`, in the order asked for.
+    pub(crate) async fn subtree_hashes(&mut self, subtrees: &[(u32, u64)]) -> Result<Vec<Hash>, AuditError> {
+        let positions: Vec<u64> = subtrees.iter().map(|(level, index)| tree::position(*level, *index)).collect();
+        let found: HashMap<u64, Vec<u8>> = self.hashes_at(&positions).await?.into_iter().collect();
+        let hash = |((level, index), position): (&(u32, u64), u64)| {
+            let hash = found.get(&position).and_then(|hash| hash.as_slice().try_into().ok());
+            hash.ok_or(AuditError::Damaged(Damage::HashMissing { level: *level, index: *index, position }))
+        };
+        subtrees.iter().zip(positions).map(hash).collect()
+    }
+
+    /// Entries with their stored leaf hashes, for the indices asked for that exist, ascending.
+    pub(crate) async fn entries(&mut self, indices: &[u64]) -> Result<Vec<(u64, Vec<u8>, Vec<u8>)>, sqlx::Error> {
+        let rows: Vec<(i64, Vec<u8>)> = match self {
+            Self::Sqlite(connection) => sqlite::entries_at(connection, indices).await?,
+            Self::Postgres(connection, log) => postgres::entries_at(connection, *log, indices).await?,
+        };
+        let positions: Vec<u64> = rows.iter().map(|(index, _)| tree::position(0, *index as u64)).collect();
+        let mut hashes: HashMap<u64, Vec<u8>> = self.hashes_at(&positions).await?.into_iter().collect();
+        let with_hash =
+            |((index, entry), position)| (index as u64, entry, hashes.remove(&position).unwrap_or_default());
+        Ok(rows.into_iter().zip(positions).map(with_hash).collect())
+    }
+
+    /// The bytes of the entries in a range of indices, ascending.
+    pub(crate) async fn entry_bytes(&mut self, range: Range<u64>) -> Result<Vec<(u64, Vec<u8>)>, sqlx::Error> {
+        let rows: Vec<(i64, Vec<u8>)> = match self {
+            Self::Sqlite(connection) => sqlite::entries_within(connection, &range).await?,
+            Self::Postgres(connection, log) => postgres::entries_within(connection, *log, &range).await?,
+        };
+        Ok(unsigned(rows))
+    }
+
+    /// The stored hashes in a range of positions, ascending.
+    pub(crate) async fn hashes(&mut self, positions: Range<u64>) -> Result<Vec<(u64, Vec<u8>)>, sqlx::Error> {
+        let rows: Vec<(i64, Vec<u8>)> = match self {
+            Self::Sqlite(connection) => sqlite::hashes_within(connection, &positions).await?,
+            Self::Postgres(connection, log) => postgres::hashes_within(connection, *log, &positions).await?,
+        };
+        Ok(unsigned(rows))
+    }
+
+    async fn hashes_at(&mut self, positions: &[u64]) -> Result<Vec<(u64, Vec<u8>)>, sqlx::Error> {
+        let rows: Vec<(i64, Vec<u8>)> = match self {
+            Self::Sqlite(connection) => sqlite::hashes_at(connection, positions).await?,
+            Self::Postgres(connection, log) => postgres::hashes_at(connection, *log, positions).await?,
+        };
+        Ok(unsigned(rows))
+    }
+}
+
+fn unsigned(rows: Vec<(i64, Vec<u8>)>) -> Vec<(u64, Vec<u8>)> {
+    rows.into_iter().map(|(number, bytes)| (number as u64, bytes)).collect()
 }
 
 /// Bytes that are no text make a text that no key has signed, and are reported as such.
@@ -205,90 +401,7 @@ fn note_text(bytes: Vec<u8>) -> String {
     String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
 }
 
-/// Checks by the ends of the tables alone that there are as many entries and hashes as a tree of this size has.
-pub(crate) async fn check_ends(connection: &mut SqliteConnection, tree_size: u64) -> Result<(), AuditError> {
-    let (first, entries, first_hash, hashes): (i64, i64, i64, i64) = sqlx::query_as(
-        "SELECT coalesce((SELECT min(log_index) FROM entries), 0), coalesce((SELECT max(log_index) FROM entries), -1) + 1,
-                coalesce((SELECT min(position) FROM hashes), 0), coalesce((SELECT max(position) FROM hashes), -1) + 1",
-    )
-    .fetch_one(connection)
-    .await?;
-    let (entries, hashes) = (entries as u64, hashes as u64);
-    let expected = tree::stored_count(tree_size);
-    let damage = if first < 0 {
-        Damage::EntryUnexpected { log_index: first as u64 }
-    } else if first_hash < 0 {
-        Damage::HashUnexpected { position: first_hash as u64 }
-    } else if entries < tree_size {
-        Damage::EntryMissing { log_index: entries }
-    } else if entries > tree_size {
-        Damage::EntryUnexpected { log_index: tree_size }
-    } else if hashes > expected {
-        Damage::HashUnexpected { position: expected }
-    } else {
-        return Ok(());
-    };
-    Err(AuditError::Damaged(damage))
-}
-
-/// The hashes of complete subtrees `(level, index)`, in the order asked for.
-pub(crate) async fn subtree_hashes<'e>(
-    executor: impl sqlx::SqliteExecutor<'e>,
-    subtrees: &[(u32, u64)],
-) -> Result<Vec<Hash>, AuditError> {
-    let positions: Vec<u64> = subtrees.iter().map(|(level, index)| tree::position(*level, *index)).collect();
-    let rows: Vec<(i64, Vec<u8>)> =
-        sqlx::query_as("SELECT position, hash FROM hashes WHERE position IN (SELECT value FROM json_each(?))")
-            .bind(json_array(&positions))
-            .fetch_all(executor)
-            .await?;
-    let found: HashMap<u64, Vec<u8>> = rows.into_iter().map(|(position, hash)| (position as u64, hash)).collect();
-    subtrees
-        .iter()
-        .zip(positions)
-        .map(|((level, index), position)| {
-            let hash = found.get(&position).and_then(|hash| hash.as_slice().try_into().ok());
-            hash.ok_or(AuditError::Damaged(Damage::HashMissing { level: *level, index: *index, position }))
-        })
-        .collect()
-}
-
-/// Entries with their stored leaf hashes, for the indices asked for that exist, ascending.
-pub(crate) async fn entries(pool: &SqlitePool, indices: &[u64]) -> Result<Vec<(u64, Vec<u8>, Vec<u8>)>, sqlx::Error> {
-    let rows: Vec<(i64, Vec<u8>)> = sqlx::query_as(
-        "SELECT log_index, entry FROM entries WHERE log_index IN (SELECT value FROM json_each(?)) ORDER BY log_index",
-    )
-    .bind(json_array(indices))
-    .fetch_all(pool)
-    .await?;
-    let positions: Vec<u64> = rows.iter().map(|(index, _)| tree::position(0, *index as u64)).collect();
-    let hashes: Vec<(i64, Vec<u8>)> =
-        sqlx::query_as("SELECT position, hash FROM hashes WHERE position IN (SELECT value FROM json_each(?))")
-            .bind(json_array(&positions))
-            .fetch_all(pool)
-            .await?;
-    let mut hashes: HashMap<u64, Vec<u8>> = hashes.into_iter().map(|(at, hash)| (at as u64, hash)).collect();
-    let with_hash = |((index, entry), position)| (index as u64, entry, hashes.remove(&position).unwrap_or_default());
-    Ok(rows.into_iter().zip(positions).map(with_hash).collect())
-}
-
-/// The bytes of the entries in a range of indices, ascending.
-pub(crate) async fn entry_bytes<'e>(
-    executor: impl sqlx::SqliteExecutor<'e>,
-    range: Range<u64>,
-) -> Result<Vec<(u64, Vec<u8>)>, sqlx::Error> {
-    let rows: Vec<(i64, Vec<u8>)> = sqlx::query_as(
-        "SELECT log_index, entry FROM entries WHERE log_index >= ? AND log_index < ? ORDER BY log_index",
-    )
-    .bind(range.start as i64)
-    .bind(range.end as i64)
-    .fetch_all(executor)
-    .await?;
-    Ok(rows.into_iter().map(|(index, entry)| (index as u64, entry)).collect())
-}
-
-/// Numbers as a JSON array, to bind a list of any length as one value.
-pub(crate) fn json_array(numbers: &[u64]) -> String {
-    let texts: Vec<String> = numbers.iter().map(u64::to_string).collect();
-    format!("[{}]", texts.join(","))
+/// Numbers as databases hold them.
+pub(crate) fn signed(numbers: &[u64]) -> Vec<i64> {
+    numbers.iter().map(|number| *number as i64).collect()
 }

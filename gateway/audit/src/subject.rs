@@ -12,7 +12,8 @@ use zeroize::Zeroizing;
 use crate::key::{KeyError, random, read_secret, write_secret};
 use crate::tree::sha256;
 
-/// Hashes subjects' numbers with one secret key, kept outside the log.
+/// Hashes subjects' numbers with a secret key, kept outside the log. After a change of key the older ones are kept for
+/// finding the entries made with them.
 ///
 /// The hash is HMAC-SHA-256 over `<kind number>:<identifier>`, for example `1:052095000017`. The identifier must be in
 /// its canonical form; bringing it there is left to the caller.
@@ -21,13 +22,14 @@ pub struct SubjectHasher {
     // Cleared by the cryptographic library when dropped.
     key: hmac::Key,
     key_id: String,
+    older: Vec<SubjectHasher>,
 }
 
 impl SubjectHasher {
     /// Hashes with this key.
     pub fn new(key: &[u8; 32]) -> Self {
         let key_id = hex::encode(&sha256(key)[..4]);
-        Self { key: hmac::Key::new(hmac::HMAC_SHA256, key), key_id }
+        Self { key: hmac::Key::new(hmac::HMAC_SHA256, key), key_id, older: Vec::new() }
     }
 
     /// Reads the key, 64 hexadecimal digits, from a file that only its owner may read.
@@ -45,6 +47,11 @@ impl SubjectHasher {
         Ok(Self::new(&key))
     }
 
+    /// Also finds what was hashed with older keys.
+    pub fn with_older(self, older: Vec<SubjectHasher>) -> Self {
+        Self { older, ..self }
+    }
+
     /// Names the key without giving it away: the first 8 hexadecimal digits of its SHA-256.
     pub fn key_id(&self) -> &str {
         &self.key_id
@@ -56,6 +63,11 @@ impl SubjectHasher {
         context.update(format!("{}:", kind as i32).as_bytes());
         context.update(identifier.as_bytes());
         SubjectHash { kind: kind as i32, key_id: self.key_id.clone(), hash: context.sign().as_ref().to_vec() }
+    }
+
+    /// The hashes of a number under the key and every older one: an entry about the subject carries one of them.
+    pub fn hashes(&self, kind: IdentifierKind, identifier: &str) -> Vec<SubjectHash> {
+        std::iter::once(self).chain(&self.older).map(|key| key.hash(kind, identifier)).collect()
     }
 }
 

@@ -4,14 +4,11 @@
 
 use std::iter::Peekable;
 use std::ops::Range;
-use std::path::Path;
-
-use sqlx::{ConnectOptions, Connection, SqliteConnection};
 
 use crate::error::{AuditError, Damage};
 use crate::key::VerifierKey;
 use crate::note::{Checkpoint, NoteError};
-use crate::store;
+use crate::store::{Connection, Heads, Location, Session};
 use crate::tree::{self, Frontier, Hash, ProofError};
 
 /// Entries read at a time; bounds the memory used.
@@ -35,6 +32,9 @@ pub enum VerifyError {
         /// The file.
         path: String,
     },
+    /// A list of a subject's accesses is not the log's.
+    #[error("list of accesses: {0}")]
+    List(#[from] crate::disclosure::ListError),
     /// The entry is not in the tree of the checkpoint.
     #[error("inclusion proof: {0}")]
     Proof(#[from] ProofError),
@@ -85,34 +85,32 @@ pub struct Report {
 /// Works on a copy, and on a log that is being written: it verifies what was there when it began. Stops at the first
 /// thing wrong and says what and where it is. Memory is constant.
 pub async fn verify_store(
-    path: &Path,
+    location: &Location,
     key: &VerifierKey,
     kept: &[Checkpoint],
     mut progress: impl FnMut(Progress),
 ) -> Result<Report, VerifyError> {
-    let mut connection = open(path).await?;
-    // One transaction, one state of the log.
-    let mut snapshot = connection.begin().await?;
-    store::check_meta(&mut snapshot, path, key.name()).await?;
-    let (tree_size, _) = store::newest_head(&mut snapshot).await?.ok_or(Damage::CheckpointMissing)?;
+    let mut connection = Connection::read(location, key.name()).await?;
+    connection.begin_snapshot().await?;
+    let mut session = connection.session();
+    let (tree_size, _) = session.newest_head().await?.ok_or(Damage::CheckpointMissing)?;
     let mut kept: Vec<&Checkpoint> = kept.iter().collect();
     kept.sort_unstable_by_key(|checkpoint| checkpoint.tree_size);
     if let Some(newest) = kept.last().filter(|newest| newest.tree_size > tree_size) {
         return Err(Damage::Shrunk { tree_size, kept: newest.tree_size }.into());
     }
     let mut walk = Walk { key, kept: kept.into_iter().peekable(), frontier: Frontier::default(), checkpoint_count: 0 };
-    for (size, note) in store::heads(&mut snapshot, 0..1).await? {
+    for (size, note) in session.heads(Heads::Within(0..1)).await? {
         walk.checkpoint(size, &note)?;
     }
     walk.kept_checkpoints()?;
     while walk.frontier.size() < tree_size {
         let start = walk.frontier.size();
-        walk.chunk(&mut snapshot, start..tree_size.min(start + CHUNK)).await?;
+        walk.chunk(&mut session, start..tree_size.min(start + CHUNK)).await?;
         progress(Progress { verified: walk.frontier.size(), tree_size });
     }
-    store::check_ends(&mut snapshot, tree_size).await?;
-    let heads: i64 = sqlx::query_scalar("SELECT count(*) FROM heads").fetch_one(&mut *snapshot).await?;
-    if heads as u64 != walk.checkpoint_count {
+    session.check_ends(tree_size).await?;
+    if session.head_count().await? != walk.checkpoint_count {
         return Err(Damage::CheckpointUnexpected.into());
     }
     Ok(Report {
@@ -169,10 +167,15 @@ struct Walk<'k> {
 }
 
 impl Walk<'_> {
-    async fn chunk(&mut self, connection: &mut SqliteConnection, range: Range<u64>) -> Result<(), VerifyError> {
-        let entries = store::entry_bytes(&mut *connection, range.clone()).await?;
-        let mut stored = hashes(connection, range.clone()).await?.into_iter().peekable();
-        let mut checkpoints = store::heads(connection, range.start + 1..range.end + 1).await?.into_iter().peekable();
+    async fn chunk(&mut self, session: &mut Session<'_>, range: Range<u64>) -> Result<(), VerifyError> {
+        let entries = session.entry_bytes(range.clone()).await?;
+        let mut stored = session
+            .hashes(tree::stored_count(range.start)..tree::stored_count(range.end))
+            .await?
+            .into_iter()
+            .peekable();
+        let mut checkpoints =
+            session.heads(Heads::Within(range.start + 1..range.end + 1)).await?.into_iter().peekable();
         let mut entries = entries.into_iter().peekable();
         let mut expected = Vec::new();
         for log_index in range {
@@ -220,25 +223,4 @@ impl Walk<'_> {
         self.checkpoint_count += 1;
         Ok(())
     }
-}
-
-/// The stored hashes that become final with the leaves of a range, in order of position.
-async fn hashes(connection: &mut SqliteConnection, leaves: Range<u64>) -> Result<Vec<(u64, Vec<u8>)>, sqlx::Error> {
-    let rows: Vec<(i64, Vec<u8>)> =
-        sqlx::query_as("SELECT position, hash FROM hashes WHERE position >= ? AND position < ? ORDER BY position")
-            .bind(tree::stored_count(leaves.start) as i64)
-            .bind(tree::stored_count(leaves.end) as i64)
-            .fetch_all(connection)
-            .await?;
-    Ok(rows.into_iter().map(|(position, hash)| (position as u64, hash)).collect())
-}
-
-/// Opens the file for reading only. Without a write-ahead log beside it nobody has it open, and it can be read from a
-/// medium on which nothing can be written.
-pub(crate) async fn open(path: &Path) -> Result<SqliteConnection, VerifyError> {
-    let mut write_ahead_log = path.as_os_str().to_owned();
-    write_ahead_log.push("-wal");
-    let closed = !Path::new(&write_ahead_log).exists();
-    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(path).read_only(true).immutable(closed);
-    Ok(options.disable_statement_logging().connect().await?)
 }

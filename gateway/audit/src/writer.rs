@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use sqlx::{Connection, SqliteConnection};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::error::{AppendError, AuditError, Damage};
@@ -14,7 +13,7 @@ use crate::key::SigningKey;
 use crate::log::Appended;
 use crate::meters;
 use crate::note::{Checkpoint, NoteError};
-use crate::store::{self, Batch};
+use crate::store::{Batch, Connection, Location, LogId};
 use crate::tree::{self, Frontier};
 
 /// Longest time a batch waits for callers that were there for the one before.
@@ -30,25 +29,25 @@ pub(crate) struct Pending {
 
 /// Owns the writing connection and the state of the tree that goes with it.
 pub(crate) struct Writer {
-    path: PathBuf,
+    location: Location,
     key: SigningKey,
     state: Option<State>,
     newest: watch::Sender<Arc<Checkpoint>>,
     batch_size_max: usize,
     last_kept: Option<Instant>,
-    lock: File,
+    lock: Option<File>,
 }
 
 /// What is left of a writer that has stopped.
 #[derive(Debug)]
 pub(crate) struct Stopped {
-    connection: Option<SqliteConnection>,
-    lock: File,
+    connection: Option<Connection>,
+    lock: Option<File>,
 }
 
 impl Stopped {
-    /// Closes the file, then lets others have it. The last connection to close moves everything into the one file, so
-    /// the readers' must be closed before.
+    /// Closes the store, then lets others have it. Of a file's connections the last to close moves everything into the
+    /// one file, so the readers' must be closed before.
     pub(crate) async fn close(self) {
         if let Some(connection) = self.connection
             && let Err(error) = connection.close().await
@@ -61,24 +60,33 @@ impl Stopped {
 
 /// Known only as long as it agrees with the store; dropped and read again after any failure.
 struct State {
-    connection: SqliteConnection,
+    connection: Connection,
     frontier: Frontier,
 }
 
 impl Writer {
-    /// Opens the log's file, checks its end, and starts it with the checkpoint of the empty tree if it is new.
-    pub(crate) async fn open(path: PathBuf, key: SigningKey, batch_size_max: usize) -> Result<Self, AuditError> {
-        let lock = lock(&path)?;
-        let mut connection = store::create_or_open(&path, key.verifier().name()).await?;
-        if store::newest_head(&mut connection).await?.is_none() {
-            store::check_ends(&mut connection, 0).await?;
+    /// Opens the log, checks its end, and starts it with the checkpoint of the empty tree if it is new.
+    pub(crate) async fn open(location: Location, key: SigningKey, batch_size_max: usize) -> Result<Self, AuditError> {
+        let lock = match &location {
+            Location::File(path) => Some(lock(path)?),
+            // The connection holds the log.
+            Location::Postgres(_) => None,
+        };
+        let mut connection = Connection::write(&location, key.verifier(), false).await?;
+        if connection.session().newest_head().await?.is_none() {
+            connection.session().check_ends(0).await?;
             let empty = Checkpoint::sign(0, tree::empty_root(), &key)?;
-            store::insert_head(&mut connection, 0, &empty.note).await?;
+            connection.insert_head(0, &empty.note).await?;
         }
         let (frontier, checkpoint) = read_head(&mut connection, &key).await?;
         let (newest, _) = watch::channel(Arc::new(checkpoint));
         let state = Some(State { connection, frontier });
-        Ok(Self { path, key, state, newest, batch_size_max, last_kept: None, lock })
+        Ok(Self { location, key, state, newest, batch_size_max, last_kept: None, lock })
+    }
+
+    /// Number of the log within its store.
+    pub(crate) fn log_id(&self) -> LogId {
+        self.state.as_ref().map_or(0, |state| state.connection.log_id())
     }
 
     /// Where each new checkpoint is published once it is durable.
@@ -138,11 +146,11 @@ impl Writer {
                 }
             }
             Err(error) => {
-                let error = AppendError::Store(Arc::new(error));
+                let error = Arc::new(error);
                 for pending in pending.drain(..) {
-                    let _ = pending.reply.send(Err(error.clone()));
+                    let _ = pending.reply.send(Err(AppendError::Store(Arc::clone(&error))));
                 }
-                self.recover().await;
+                self.recover(&error).await;
             }
         }
     }
@@ -166,7 +174,7 @@ impl Writer {
         batch.tree_size = checkpoint.tree_size;
         batch.note = checkpoint.note.clone();
 
-        store::append(&mut state.connection, batch).await?;
+        state.connection.append(batch).await?;
         state.frontier = frontier;
         if dropped_head.is_none() {
             self.last_kept = Some(Instant::now());
@@ -183,36 +191,53 @@ impl Writer {
     }
 
     /// After a failure the store alone knows what holds: whether the transaction happened is read back, not assumed.
-    async fn recover(&mut self) {
+    async fn recover(&mut self, error: &AuditError) {
         let Some(mut state) = self.state.take() else { return };
-        store::roll_back(&mut state.connection).await;
-        match read_head(&mut state.connection, &self.key).await {
+        if !state.connection.settle(error).await {
+            return;
+        }
+        let read = match read_head(&mut state.connection, &self.key).await {
             Ok((frontier, checkpoint)) => self.adopt(State { connection: state.connection, frontier }, checkpoint),
-            Err(error) => tracing::error!(error = %error, "audit log unreadable after a failed write"),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = read {
+            tracing::error!(error = %error, "audit log unreadable after a failed write");
         }
     }
 
     async fn ensure_state(&mut self) -> Result<(), AuditError> {
         if self.state.is_none() {
-            let mut connection = store::reopen(&self.path, self.key.verifier().name()).await?;
+            let mut connection = Connection::write(&self.location, self.key.verifier(), true).await?;
             let (frontier, checkpoint) = read_head(&mut connection, &self.key).await?;
-            self.adopt(State { connection, frontier }, checkpoint);
+            self.adopt(State { connection, frontier }, checkpoint)?;
         }
         Ok(())
     }
 
-    fn adopt(&mut self, state: State, checkpoint: Checkpoint) {
+    /// Goes on from what the store holds. A store that lost what was acknowledged, such as a standby that was behind, is
+    /// refused: going on there would fork the tree.
+    fn adopt(&mut self, state: State, checkpoint: Checkpoint) -> Result<(), AuditError> {
+        let newest = self.newest.borrow().clone();
+        if checkpoint.tree_size < newest.tree_size {
+            let damage = Damage::Shrunk { tree_size: checkpoint.tree_size, kept: newest.tree_size };
+            return Err(AuditError::Damaged(damage));
+        }
+        if checkpoint.tree_size == newest.tree_size && checkpoint.root_hash != newest.root_hash {
+            return Err(AuditError::Damaged(Damage::Rewritten { tree_size: newest.tree_size }));
+        }
         self.state = Some(state);
-        if checkpoint.tree_size != self.newest.borrow().tree_size {
+        if checkpoint.tree_size != newest.tree_size {
             self.newest.send_replace(Arc::new(checkpoint));
         }
+        Ok(())
     }
 }
 
 /// The newest checkpoint and the frontier it stands for, checked against each other and the ends of the tables.
-async fn read_head(connection: &mut SqliteConnection, key: &SigningKey) -> Result<(Frontier, Checkpoint), AuditError> {
+async fn read_head(connection: &mut Connection, key: &SigningKey) -> Result<(Frontier, Checkpoint), AuditError> {
     let damaged = AuditError::Damaged;
-    let (tree_size, note) = store::newest_head(connection).await?.ok_or(damaged(Damage::CheckpointMissing))?;
+    let mut session = connection.session();
+    let (tree_size, note) = session.newest_head().await?.ok_or(damaged(Damage::CheckpointMissing))?;
     let checkpoint = Checkpoint::open(&note, key.verifier()).map_err(|reason| match reason {
         NoteError::NotSigned { .. } => AuditError::Note(reason),
         reason => damaged(Damage::CheckpointInvalid { tree_size, reason }),
@@ -220,8 +245,8 @@ async fn read_head(connection: &mut SqliteConnection, key: &SigningKey) -> Resul
     if checkpoint.tree_size != tree_size {
         return Err(damaged(Damage::CheckpointSize { tree_size, found: checkpoint.tree_size }));
     }
-    store::check_ends(connection, tree_size).await?;
-    let subtrees = store::subtree_hashes(&mut *connection, &tree::complete_subtrees(0..tree_size)).await?;
+    session.check_ends(tree_size).await?;
+    let subtrees = session.subtree_hashes(&tree::complete_subtrees(0..tree_size)).await?;
     let frontier = Frontier::new(tree_size, subtrees).ok_or(damaged(Damage::RootChanged { tree_size }))?;
     if frontier.root() != checkpoint.root_hash {
         return Err(damaged(Damage::RootChanged { tree_size }));
@@ -230,7 +255,7 @@ async fn read_head(connection: &mut SqliteConnection, key: &SigningKey) -> Resul
 }
 
 /// Two writers would fork the tree; the lock ends with the process, however that ends.
-fn lock(path: &Path) -> Result<File, AuditError> {
+pub(crate) fn lock(path: &Path) -> Result<File, AuditError> {
     let mut lock_path = path.as_os_str().to_owned();
     lock_path.push(".lock");
     let failed = |source| AuditError::File { path: PathBuf::from(&lock_path).display().to_string(), source };

@@ -1,6 +1,6 @@
 //! The request path.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use access::{AccessRequest, AccessSet, Action, Allowance, Permit};
 use aws_lc_rs::digest;
@@ -38,6 +38,8 @@ pub struct Hub {
     pub audit: Arc<audit::AuditLog>,
     /// Hashes subjects' numbers for the log.
     pub hasher: Arc<audit::SubjectHasher>,
+    /// After this time a subject sees an entry whose disclosure is delayed.
+    pub disclosure_delay: Duration,
 }
 
 /// A response that carries proof of its recording.
@@ -144,7 +146,7 @@ impl Hub {
 
     /// Makes an entry durable.
     pub async fn record(&self, call: &Call, mut entry: log::Entry) -> Result<Receipt, CallError> {
-        record::stamp(&mut entry, call);
+        record::stamp(&mut entry, call, self.disclosure_delay);
         let response_digest = entry.response_digest.clone();
         let _stage = Stage::begin("record");
         let appended = self.audit.append(entry).instrument(tracing::info_span!("record")).await?;

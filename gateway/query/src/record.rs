@@ -1,5 +1,7 @@
 //! Audit entries: what is written of a call before anything of it leaves.
 
+use std::time::Duration;
+
 use access::{Disclosure, Officer, Permit, Refusal, SelectionDecision};
 use adapter_sdk::Key;
 use audit::SubjectHasher;
@@ -151,8 +153,12 @@ fn reason(failure: Option<&Failure>) -> String {
     failure.map_or_else(String::new, |failure| failure.reason.to_owned())
 }
 
-/// Stamps the entry: the moment it is made, and how long the call has taken.
-pub(crate) fn stamp(entry: &mut log::Entry, call: &Call) {
-    entry.time = Some(timestamp(chrono::Utc::now()));
+/// Stamps the entry: the moment it is made, from when on its subject may see it, and how long the call has taken.
+pub(crate) fn stamp(entry: &mut log::Entry, call: &Call, disclosure_delay: Duration) {
+    let now = chrono::Utc::now();
+    entry.time = Some(timestamp(now));
+    if entry.disclosure() == entry::Disclosure::Delayed {
+        entry.disclosure_from = Some(timestamp(now + disclosure_delay));
+    }
     entry.duration_microseconds = u64::try_from(call.received.elapsed().as_micros()).unwrap_or(u64::MAX);
 }

@@ -9,6 +9,7 @@ use std::{
 
 use adapter_sdk::SecretUrl;
 use anyhow::{Context, bail};
+use audit::Location;
 use serde::Deserialize;
 
 mod lookup;
@@ -133,18 +134,29 @@ pub(crate) struct AccessConfig {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct AuditConfig {
-    /// SQLite file of the log; made when absent.
-    pub(crate) database: PathBuf,
+    /// Where the log is: an SQLite file, made when absent, or a PostgreSQL database.
+    pub(crate) database: LogReference,
     /// File with the log's signing key (`lienthong dev ca` makes one). The key's name is the log's origin.
     pub(crate) signing_key: PathBuf,
     /// File with the key that hashes subjects' numbers: 32 bytes or more.
     pub(crate) subject_key: PathBuf,
+    /// Files with keys used before it: entries made with them are still found by a subject's number.
+    #[serde(default)]
+    pub(crate) older_subject_keys: Vec<PathBuf>,
+    /// Folder in which the log is published as files while the hub runs; absent: it is not.
+    pub(crate) tiles: Option<PathBuf>,
+    /// Days after which a citizen sees an access whose agreement delays disclosure.
+    #[serde(default = "AuditConfig::disclosure_delay_days")]
+    pub(crate) disclosure_delay_days: u32,
     /// Entries that may wait to be written; beyond it calls are refused.
     #[serde(default = "AuditConfig::queue_entries_max")]
     pub(crate) queue_entries_max: usize,
 }
 
 impl AuditConfig {
+    const fn disclosure_delay_days() -> u32 {
+        365
+    }
     const fn queue_entries_max() -> usize {
         4_096
     }
@@ -285,6 +297,16 @@ impl SourceConfig {
     }
 }
 
+/// Where the log is: the path of an SQLite file, or a reference as a source's.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(untagged, expecting = "the path of an SQLite file, or { url_file = … } or { url_env = … }")]
+pub(crate) enum LogReference {
+    /// An SQLite file.
+    File(PathBuf),
+    /// A database.
+    Database(DatabaseReference),
+}
+
 /// Where a database is. Addresses with credentials are never written into the configuration itself.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "snake_case")]
@@ -379,19 +401,37 @@ impl Config {
     /// Reads the address a source's reference leads to.
     pub(crate) fn database_url(&self, source: &str, database: &DatabaseReference) -> anyhow::Result<SecretUrl> {
         let url = match database {
-            DatabaseReference::Sqlite(path) => format!("sqlite://{}", self.path(path).display()),
+            DatabaseReference::Sqlite(path) => Ok(format!("sqlite://{}", self.path(path).display())),
+            reference => self.address(reference),
+        };
+        Ok(SecretUrl::new(url.with_context(|| format!("source {source}"))?))
+    }
+
+    /// Where the log is.
+    pub(crate) fn log_location(&self) -> anyhow::Result<Location> {
+        match &self.audit.database {
+            LogReference::File(path) | LogReference::Database(DatabaseReference::Sqlite(path)) => {
+                Ok(Location::File(self.path(path)))
+            }
+            LogReference::Database(reference) => {
+                Ok(Location::postgres(&self.address(reference).context("audit.database")?)?)
+            }
+        }
+    }
+
+    /// The text a reference leads to.
+    fn address(&self, reference: &DatabaseReference) -> anyhow::Result<String> {
+        match reference {
+            DatabaseReference::Sqlite(path) => Ok(self.path(path).display().to_string()),
             DatabaseReference::UrlFile(path) => {
                 let path = self.path(path);
-                fs::read_to_string(&path)
-                    .with_context(|| format!("source {source}: cannot read {}", path.display()))?
-                    .trim()
-                    .to_owned()
+                let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+                Ok(text.trim().to_owned())
             }
             DatabaseReference::UrlEnv(name) => {
-                std::env::var(name).with_context(|| format!("source {source}: variable {name} is not set"))?
+                std::env::var(name).with_context(|| format!("variable {name} is not set"))
             }
-        };
-        Ok(SecretUrl::new(url))
+        }
     }
 
     pub(crate) const fn call_timeout(&self) -> Duration {

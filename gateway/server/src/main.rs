@@ -13,6 +13,7 @@ mod identity;
 mod listen;
 mod metrics;
 mod parse;
+mod publish;
 mod readiness;
 mod rejections;
 mod reload;

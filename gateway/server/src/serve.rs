@@ -1,10 +1,10 @@
 //! Puts the hub together from its configuration and runs it.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use access::{AccessFiles, AccessSet};
 use anyhow::Context;
-use audit::{AuditLog, SigningKey, SubjectHasher};
+use audit::{AuditLog, Location, SigningKey, SubjectHasher};
 use proto::{
     Schema,
     audit::v1::{self as log, audit_service_server::AuditServiceServer, entry},
@@ -28,6 +28,7 @@ use crate::{
     current::{Current, Snapshot},
     listen::{self, Listening},
     metrics::{self, Methods},
+    publish::Publisher,
     readiness::{self, Readiness},
     rejections::{self, Strangers},
     reload::Reloader,
@@ -48,6 +49,7 @@ pub(crate) struct Running {
     counting: JoinHandle<()>,
     limit: Limit,
     strangers: Strangers,
+    publishing: Option<JoinHandle<()>>,
     current: Arc<Current>,
 }
 
@@ -61,6 +63,7 @@ pub(crate) struct Parts {
     tokens: Tokens,
     signing_key: SigningKey,
     hasher: SubjectHasher,
+    log_location: Location,
 }
 
 impl Parts {
@@ -75,10 +78,17 @@ impl Parts {
             trust: Trust::load(config)?,
             tokens: Tokens::load(config)?,
             signing_key: SigningKey::load(&config.path(&config.audit.signing_key))?,
-            hasher: SubjectHasher::load(&config.path(&config.audit.subject_key))?,
+            hasher: hasher(config)?,
+            log_location: config.log_location()?,
             schema,
         })
     }
+}
+
+fn hasher(config: &Config) -> anyhow::Result<SubjectHasher> {
+    let load = |path: &PathBuf| SubjectHasher::load(&config.path(path));
+    let older = config.audit.older_subject_keys.iter().map(load).collect::<Result<_, _>>()?;
+    Ok(load(&config.audit.subject_key)?.with_older(older))
 }
 
 /// Where the configuration says the files of access are.
@@ -103,13 +113,22 @@ pub(crate) async fn start(config: &Config, hangup: Option<Signal>) -> anyhow::Re
         tracing::error!("{problem}; it stays out, the other sources are served");
     }
     let options = audit::Options { queue_size_max: config.audit.queue_entries_max, ..audit::Options::default() };
-    let audit = AuditLog::open(&config.path(&config.audit.database), parts.signing_key, options).await?;
+    let audit = AuditLog::open(&parts.log_location, parts.signing_key, options).await?;
+    let publishing = config.audit.tiles.as_ref().map(|folder| {
+        let publisher = Publisher {
+            location: parts.log_location.clone(),
+            key: audit.verifier().clone(),
+            folder: config.path(folder),
+        };
+        tokio::spawn(publisher.run(audit.checkpoints()))
+    });
     let hub = Hub {
         schema: parts.schema,
         access: Arc::new(parts.access),
         sources: Arc::clone(&parts.sources.sources),
         audit: Arc::new(audit),
         hasher: Arc::new(parts.hasher),
+        disclosure_delay: Duration::from_secs(u64::from(config.audit.disclosure_delay_days) * 86_400),
     };
     let listener = TcpListener::bind(config.server.listen)
         .await
@@ -182,7 +201,7 @@ pub(crate) async fn start(config: &Config, hangup: Option<Signal>) -> anyhow::Re
     let reloading =
         tokio::spawn(Reloader::new(config.clone(), Arc::clone(&current), parts.sources).run(hangup, requests, stopped));
     tracing::info!(%address, "listening");
-    Ok(Running { address, stop, serving, watching, reloading, counting, limit, strangers, current })
+    Ok(Running { address, stop, serving, watching, reloading, counting, limit, strangers, publishing, current })
 }
 
 enum ReflectionVersion {
@@ -214,6 +233,9 @@ impl Running {
         rejections::record_refused(&hub, &self.limit, &self.strangers).await;
         let recorded = record_event(&hub, "stop", &[]).await;
         hub.audit.close().await;
+        if let Some(publishing) = self.publishing {
+            publishing.await.context("publishing the log")?;
+        }
         recorded
     }
 }

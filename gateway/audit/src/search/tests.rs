@@ -28,11 +28,14 @@ fn a_token_serves_only_the_search_it_was_given_for() {
     let unbounded = TimeRange { from: None, until: None };
     let officer = Filter { officer: Some("CB-1".to_owned()), ..Filter::default() };
     let token = Token::new(&officer.terms(), &unbounded);
-    let text = token.write(41);
-    assert_eq!(token.read(&text).unwrap(), 41);
+    let walks = [(0, 41), (7, 0)].map(|(log, end)| Walk { log, end, found: VecDeque::new() });
+    let text = token.write(&walks);
+    assert_eq!(token.read(&text).unwrap(), HashMap::from([(0, 41), (7, 0)]));
     let other = Token::new(&Filter::default().terms(), &unbounded);
     for wrong in [text.as_str(), "", "41", "-", "x-y"] {
         assert!(matches!(other.read(wrong), Err(AuditError::PageToken)), "{wrong}");
     }
-    assert!(matches!(token.read(&text.replacen("41", "-1", 1)), Err(AuditError::PageToken)));
+    for wrong in [text.replacen("41", "-1", 1), text.replacen(':', "", 1), text.replacen("0:41", "", 1)] {
+        assert!(matches!(token.read(&wrong), Err(AuditError::PageToken)), "{wrong}");
+    }
 }

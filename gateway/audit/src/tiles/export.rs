@@ -5,15 +5,13 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use sqlx::SqliteConnection;
-
 use super::{CHECKPOINT, HEIGHT, LEVEL_COUNT_MAX, Tile, WIDTH, file_error, read_if_there, write};
 use crate::error::{AuditError, Damage};
 use crate::key::VerifierKey;
 use crate::note::Checkpoint;
-use crate::store;
+use crate::store::{Connection, Heads, Location, Session};
 use crate::tree::{self, Hash};
-use crate::verify::{self, VerifyError};
+use crate::verify::VerifyError;
 
 /// Entries after which a checkpoint is published on the way, so that an interrupted export has not to begin anew.
 const STAGE: u64 = 1 << 16;
@@ -39,23 +37,23 @@ pub struct Exported {
 ///
 /// Files are written on the calling thread: this is work for a command, not for a server's.
 pub async fn export(
-    database: &Path,
+    location: &Location,
     key: &VerifierKey,
     folder: &Path,
     mut progress: impl FnMut(u64, u64),
 ) -> Result<Exported, VerifyError> {
-    let mut connection = verify::open(database).await?;
-    store::check_meta(&mut connection, database, key.name()).await?;
-    let (target, _) = store::newest_head(&mut connection).await?.ok_or(Damage::CheckpointMissing)?;
-    let from_tree_size = published_size(&mut connection, folder, key, target).await?;
+    let mut connection = Connection::read(location, key.name()).await?;
+    let mut session = connection.session();
+    let (target, _) = session.newest_head().await?.ok_or(Damage::CheckpointMissing)?;
+    let from_tree_size = published_size(&mut session, folder, key, target).await?;
     let mut files = Files { folder, touched: BTreeSet::new(), superseded: Vec::new(), count: 0 };
     let mut done = from_tree_size;
     progress(done.unwrap_or(0), target);
     while done.is_none_or(|done| done < target) {
         let from = done.unwrap_or(0);
-        let checkpoint = next_checkpoint(&mut connection, key, from + STAGE, target).await?;
-        files.bundles(&mut connection, from, checkpoint.tree_size, |exported| progress(exported, target)).await?;
-        files.upper_tiles(&mut connection, from, checkpoint.tree_size).await?;
+        let checkpoint = next_checkpoint(&mut session, key, from + STAGE, target).await?;
+        files.bundles(&mut session, from, checkpoint.tree_size, |exported| progress(exported, target)).await?;
+        files.upper_tiles(&mut session, from, checkpoint.tree_size).await?;
         files.publish(&checkpoint)?;
         done = Some(checkpoint.tree_size);
     }
@@ -65,7 +63,7 @@ pub async fn export(
 
 /// Size of the checkpoint in the folder, which must be one of this log; none if there is none.
 async fn published_size(
-    connection: &mut SqliteConnection,
+    session: &mut Session<'_>,
     folder: &Path,
     key: &VerifierKey,
     newest: u64,
@@ -77,7 +75,7 @@ async fn published_size(
     if tree_size > newest {
         return Err(Damage::Shrunk { tree_size: newest, kept: tree_size }.into());
     }
-    if root(connection, tree_size).await? != published.root_hash {
+    if root(session, tree_size).await? != published.root_hash {
         return Err(Damage::Rewritten { tree_size }.into());
     }
     Ok(Some(tree_size))
@@ -85,25 +83,25 @@ async fn published_size(
 
 /// A checkpoint of at least this size, or the newest; signed by the key, and of the tree as it is stored.
 async fn next_checkpoint(
-    connection: &mut SqliteConnection,
+    session: &mut Session<'_>,
     key: &VerifierKey,
     size_min: u64,
     newest: u64,
 ) -> Result<Checkpoint, VerifyError> {
-    let head = store::head_from(connection, size_min.min(newest)).await?;
+    let head = session.heads(Heads::From(size_min.min(newest))).await?.pop();
     let (tree_size, note) = head.ok_or(Damage::CheckpointMissing)?;
     let checkpoint = Checkpoint::open(&note, key).map_err(|reason| Damage::CheckpointInvalid { tree_size, reason })?;
     if checkpoint.tree_size != tree_size {
         return Err(Damage::CheckpointSize { tree_size, found: checkpoint.tree_size }.into());
     }
-    if root(connection, tree_size).await? != checkpoint.root_hash {
+    if root(session, tree_size).await? != checkpoint.root_hash {
         return Err(Damage::RootChanged { tree_size }.into());
     }
     Ok(checkpoint)
 }
 
-async fn root(connection: &mut SqliteConnection, tree_size: u64) -> Result<Hash, AuditError> {
-    let subtrees = store::subtree_hashes(connection, &tree::complete_subtrees(0..tree_size)).await?;
+async fn root(session: &mut Session<'_>, tree_size: u64) -> Result<Hash, AuditError> {
+    let subtrees = session.subtree_hashes(&tree::complete_subtrees(0..tree_size)).await?;
     Ok(tree::fold(&subtrees).unwrap_or_else(tree::empty_root))
 }
 
@@ -121,7 +119,7 @@ impl Files<'_> {
     /// Entry bundles, and level 0 tiles beside them.
     async fn bundles(
         &mut self,
-        connection: &mut SqliteConnection,
+        session: &mut Session<'_>,
         from: u64,
         to: u64,
         mut exported: impl FnMut(u64),
@@ -129,8 +127,8 @@ impl Files<'_> {
         for index in from / WIDTH..to.div_ceil(WIDTH) {
             let first = index * WIDTH;
             let range = first..to.min(first + WIDTH);
-            let mut hashes = store::subtree_hashes(&mut *connection, &leaves(range.clone())).await?.into_iter();
-            let mut entries = store::entry_bytes(&mut *connection, range.clone()).await?.into_iter();
+            let mut hashes = session.subtree_hashes(&leaves(range.clone())).await?.into_iter();
+            let mut entries = session.entry_bytes(range.clone()).await?.into_iter();
             let (mut bundle, mut tile) = (Vec::new(), Vec::new());
             for log_index in range {
                 let (_, entry) = entries
@@ -151,7 +149,7 @@ impl Files<'_> {
         Ok(())
     }
 
-    async fn upper_tiles(&mut self, connection: &mut SqliteConnection, from: u64, to: u64) -> Result<(), VerifyError> {
+    async fn upper_tiles(&mut self, session: &mut Session<'_>, from: u64, to: u64) -> Result<(), VerifyError> {
         for level in 1..LEVEL_COUNT_MAX {
             let (known, hashes) = (from >> (HEIGHT * level), to >> (HEIGHT * level));
             if known == hashes {
@@ -160,7 +158,7 @@ impl Files<'_> {
             for index in known / WIDTH..hashes.div_ceil(WIDTH) {
                 let places = index * WIDTH..hashes.min((index + 1) * WIDTH);
                 let subtrees: Vec<_> = places.map(|place| (HEIGHT * level, place)).collect();
-                let tile = store::subtree_hashes(&mut *connection, &subtrees).await?.concat();
+                let tile = session.subtree_hashes(&subtrees).await?.concat();
                 self.put(Tile::hashes(level, index, to), &tile)?;
             }
         }

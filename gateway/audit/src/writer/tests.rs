@@ -13,8 +13,15 @@ async fn write(writer: &mut Writer, count: usize) -> Vec<Result<Appended, Append
     futures::future::join_all(answers).await.into_iter().map(Result::unwrap).collect()
 }
 
+fn sqlite(writer: &mut Writer) -> &mut sqlx::SqliteConnection {
+    match &mut writer.state.as_mut().unwrap().connection {
+        Connection::Sqlite(connection) => connection,
+        Connection::Postgres(..) => panic!("not an SQLite log"),
+    }
+}
+
 async fn pragma(writer: &mut Writer, text: &'static str) {
-    sqlx::raw_sql(text).execute(&mut writer.state.as_mut().unwrap().connection).await.unwrap();
+    sqlx::raw_sql(text).execute(sqlite(writer)).await.unwrap();
 }
 
 #[tokio::test]
@@ -23,7 +30,7 @@ async fn a_full_disk_loses_nothing_acknowledged_and_breaks_nothing() {
     let path = directory.path().join("audit.db");
     let key = SigningKey::generate("example.vn/log").unwrap();
     let verifier = key.verifier().clone();
-    let mut writer = Writer::open(path.clone(), key, 512).await.unwrap();
+    let mut writer = Writer::open(path.clone().into(), key, 512).await.unwrap();
     pragma(&mut writer, "PRAGMA max_page_count = 60").await;
 
     let (mut acknowledged, mut failed) = (0, 0);
@@ -40,7 +47,7 @@ async fn a_full_disk_loses_nothing_acknowledged_and_breaks_nothing() {
 
     pragma(&mut writer, "PRAGMA max_page_count = 100000").await;
     assert!(write(&mut writer, 7).await.iter().all(Result::is_ok));
-    let report = crate::verify::verify_store(&path, &verifier, &[], |_| {}).await.unwrap();
+    let report = crate::verify::verify_store(&path.clone().into(), &verifier, &[], |_| {}).await.unwrap();
     assert_eq!(report.tree_size, acknowledged as u64 + 7);
 }
 
@@ -48,7 +55,8 @@ async fn a_full_disk_loses_nothing_acknowledged_and_breaks_nothing() {
 async fn a_lost_connection_is_made_again_and_a_lost_file_is_not() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("audit.db");
-    let mut writer = Writer::open(path.clone(), SigningKey::generate("example.vn/log").unwrap(), 512).await.unwrap();
+    let mut writer =
+        Writer::open(path.clone().into(), SigningKey::generate("example.vn/log").unwrap(), 512).await.unwrap();
     assert!(write(&mut writer, 3).await.iter().all(Result::is_ok));
     writer.state.take().unwrap().connection.close().await.unwrap();
     let answers = write(&mut writer, 2).await;
@@ -66,8 +74,8 @@ async fn a_lost_connection_is_made_again_and_a_lost_file_is_not() {
 async fn a_commit_is_on_the_disk_before_it_is_reported() {
     let directory = tempfile::tempdir().unwrap();
     let key = SigningKey::generate("example.vn/log").unwrap();
-    let mut writer = Writer::open(directory.path().join("audit.db"), key, 512).await.unwrap();
-    let connection = &mut writer.state.as_mut().unwrap().connection;
+    let mut writer = Writer::open(directory.path().join("audit.db").into(), key, 512).await.unwrap();
+    let connection = sqlite(&mut writer);
     let journal_mode: String = sqlx::query_scalar("PRAGMA journal_mode").fetch_one(&mut *connection).await.unwrap();
     let synchronous: i64 = sqlx::query_scalar("PRAGMA synchronous").fetch_one(&mut *connection).await.unwrap();
     assert_eq!((journal_mode.as_str(), synchronous), ("wal", 2), "2 is FULL: the log is synced at every commit");

@@ -3,19 +3,32 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use audit::{AppendError, AuditError, AuditLog, Damage, Options, SigningKey, tree, verify};
+use audit::{AppendError, AuditError, AuditLog, Damage, Location, Options, SigningKey, tree, verify};
 use futures::StreamExt;
 use prost::Message;
 
-use crate::{ORIGIN, Place, entry, fill};
+use crate::{ORIGIN, Place, Store, entry, fill};
+
+crate::on_both_stores! {
+    each_of_many_concurrent_entries_is_kept_and_proved,
+    the_log_goes_on_where_it_stopped_and_grows_consistently,
+    wrong_files_and_wrong_keys_are_refused,
+    opening_notices_an_end_that_does_not_fit,
+    an_entry_that_no_longer_fits_its_hash_is_not_handed_out,
+    an_entry_too_large_is_refused_and_the_largest_is_kept,
+    a_full_queue_refuses_and_keeps_what_waits,
+    a_failing_store_acknowledges_nothing_and_recovers,
+    callers_that_stop_waiting_harm_nothing,
+    closing_writes_what_waits_and_refuses_more,
+    a_tail_follows_and_resumes,
+}
 
 fn hashes(proof: &[Vec<u8>]) -> Vec<tree::Hash> {
     proof.iter().map(|hash| hash.as_slice().try_into().unwrap()).collect()
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn each_of_many_concurrent_entries_is_kept_and_proved() {
-    let place = Place::empty();
+async fn each_of_many_concurrent_entries_is_kept_and_proved(store: Store) {
+    let place = Place::empty(store).await;
     let log = Arc::new(place.open().await);
     let empty = log.checkpoint();
     assert_eq!((empty.tree_size, empty.root_hash), (0, tree::empty_root()));
@@ -61,9 +74,8 @@ async fn each_of_many_concurrent_entries_is_kept_and_proved() {
     assert_eq!(place.verify().await.unwrap().tree_size, 300);
 }
 
-#[tokio::test]
-async fn the_log_goes_on_where_it_stopped_and_grows_consistently() {
-    let place = Place::empty();
+async fn the_log_goes_on_where_it_stopped_and_grows_consistently(store: Store) {
+    let place = Place::empty(store).await;
     let mut older = None;
     for round in 0..5u64 {
         let log = place.open().await;
@@ -82,37 +94,48 @@ async fn the_log_goes_on_where_it_stopped_and_grows_consistently() {
     assert!(report.checkpoint_count >= 5, "the checkpoint each run began with is kept");
 }
 
-#[tokio::test]
-async fn wrong_files_and_wrong_keys_are_refused() {
-    let place = Place::empty();
+async fn wrong_files_and_wrong_keys_are_refused(store: Store) {
+    let place = Place::empty(store).await;
     let log = place.open().await;
     fill(&log, 0..3).await;
-    let second = AuditLog::open(&place.path(), place.key(), Options::default()).await;
+    let second = AuditLog::open(&place.location(), place.key(), Options::default()).await;
     assert!(matches!(second, Err(AuditError::InUse { .. })), "two writers on one log");
     log.close().await;
 
     let open = async |key: &SigningKey| {
-        AuditLog::open(&place.path(), SigningKey::parse(&key.to_text()).unwrap(), Options::default()).await
+        AuditLog::open(&place.location(), SigningKey::parse(&key.to_text()).unwrap(), Options::default()).await
     };
     let other = SigningKey::generate(ORIGIN).unwrap();
     assert!(matches!(open(&other).await, Err(AuditError::Note(_))), "another key of the same name");
-    let renamed = SigningKey::generate("other.example.vn/log").unwrap();
-    assert!(matches!(open(&renamed).await, Err(AuditError::Origin { .. })));
+    if store == Store::Sqlite {
+        let renamed = SigningKey::generate("other.example.vn/log").unwrap();
+        assert!(matches!(open(&renamed).await, Err(AuditError::Origin { .. })));
+    }
 
     place.tamper("UPDATE meta SET value = '2' WHERE name = 'schema_version'").await;
     assert!(matches!(open(&place.key()).await, Err(AuditError::NewerSchema { found: 2, known: 1 })));
     place.tamper("DROP TABLE meta").await;
     assert!(matches!(open(&place.key()).await, Err(AuditError::NotALog { .. })));
 
+    if store == Store::Postgres {
+        // What is no database does not become one, and nothing of the address is shown.
+        let nowhere = Location::postgres("postgres://someone:secret@127.0.0.1:1/none").unwrap();
+        let refused = AuditLog::open(&nowhere, place.key(), Options::default()).await.unwrap_err();
+        assert!(!format!("{refused:?} {nowhere:?} {nowhere}").contains("secret"));
+        assert!(Location::postgres("audit.db").is_err());
+        return;
+    }
     let nowhere = place.directory.path().join("missing/audit.db");
-    assert!(matches!(AuditLog::open(&nowhere, place.key(), Options::default()).await, Err(AuditError::File { .. })));
+    assert!(matches!(
+        AuditLog::open(&nowhere.into(), place.key(), Options::default()).await,
+        Err(AuditError::File { .. })
+    ));
     std::fs::write(place.path(), "this is no database, whatever it is called, it is text and nothing else ".repeat(99))
         .unwrap();
     assert!(open(&place.key()).await.is_err());
 }
 
-#[tokio::test]
-async fn opening_notices_an_end_that_does_not_fit() {
+async fn opening_notices_an_end_that_does_not_fit(store: Store) {
     for (sql, expected) in [
         ("DELETE FROM entries WHERE log_index = 9", Damage::EntryMissing { log_index: 9 }),
         ("INSERT INTO entries VALUES (10, x'00')", Damage::EntryUnexpected { log_index: 10 }),
@@ -121,22 +144,21 @@ async fn opening_notices_an_end_that_does_not_fit() {
         ("UPDATE hashes SET hash = zeroblob(32) WHERE position = 14", Damage::RootChanged { tree_size: 10 }),
         ("DELETE FROM heads WHERE tree_size = 10", Damage::EntryUnexpected { log_index: 0 }),
     ] {
-        let place = Place::empty();
+        let place = Place::empty(store).await;
         let log = place.open().await;
         fill(&log, 0..10).await;
         log.close().await;
         place.tamper("DELETE FROM heads WHERE tree_size NOT IN (0, 10)").await;
         place.tamper(sql).await;
-        match AuditLog::open(&place.path(), place.key(), Options::default()).await {
+        match AuditLog::open(&place.location(), place.key(), Options::default()).await {
             Err(AuditError::Damaged(damage)) => assert_eq!(damage, expected, "{sql}"),
             other => panic!("{sql}: {:?}", other.err()),
         }
     }
 }
 
-#[tokio::test]
-async fn an_entry_that_no_longer_fits_its_hash_is_not_handed_out() {
-    let place = Place::empty();
+async fn an_entry_that_no_longer_fits_its_hash_is_not_handed_out(store: Store) {
+    let place = Place::empty(store).await;
     let log = place.open().await;
     fill(&log, 0..4).await;
     place
@@ -148,9 +170,8 @@ async fn an_entry_that_no_longer_fits_its_hash_is_not_handed_out() {
     log.close().await;
 }
 
-#[tokio::test]
-async fn an_entry_too_large_is_refused_and_the_largest_is_kept() {
-    let place = Place::empty();
+async fn an_entry_too_large_is_refused_and_the_largest_is_kept(store: Store) {
+    let place = Place::empty(store).await;
     let log = place.open().await;
     let mut large = entry(0);
     large.reason = "x".repeat(audit::ENTRY_LENGTH_MAX);
@@ -163,11 +184,10 @@ async fn an_entry_too_large_is_refused_and_the_largest_is_kept() {
     log.close().await;
 }
 
-#[tokio::test]
-async fn a_full_queue_refuses_and_keeps_what_waits() {
-    let place = Place::empty();
+async fn a_full_queue_refuses_and_keeps_what_waits(store: Store) {
+    let place = Place::empty(store).await;
     let options = Options { queue_size_max: 4, ..Options::default() };
-    let log = AuditLog::open(&place.path(), place.key(), options).await.unwrap();
+    let log = place.open_with(options).await;
     // On one thread the writer runs only when this task waits, so all twenty find the queue as it is.
     let answers = futures::future::join_all((0..20).map(|number| log.append(entry(number)))).await;
     let kept = answers.iter().filter(|answer| answer.is_ok()).count();
@@ -178,20 +198,19 @@ async fn a_full_queue_refuses_and_keeps_what_waits() {
     assert_eq!(place.verify().await.unwrap().tree_size, 5);
 }
 
-#[tokio::test]
-async fn a_failing_store_acknowledges_nothing_and_recovers() {
-    let place = Place::empty();
+async fn a_failing_store_acknowledges_nothing_and_recovers(store: Store) {
+    let place = Place::empty(store).await;
     let log = place.open().await;
     fill(&log, 0..10).await;
     let before = log.checkpoint();
     // The head is written last: by then the entries and hashes of the batch are in the transaction.
-    place.tamper("CREATE TRIGGER broken BEFORE INSERT ON heads BEGIN SELECT RAISE(ABORT, 'disk full'); END").await;
+    place.break_heads().await;
     for _ in 0..3 {
         let answers = futures::future::join_all((10..30).map(|number| log.append(entry(number)))).await;
         assert!(answers.iter().all(|answer| matches!(answer, Err(AppendError::Store(_)))));
         assert_eq!(log.checkpoint(), before);
     }
-    place.tamper("DROP TRIGGER broken").await;
+    place.mend_heads().await;
     fill(&log, 10..30).await;
     for number in 0..30 {
         assert_eq!(log.entry(number).await.unwrap().entry, Some(entry(number)));
@@ -200,9 +219,8 @@ async fn a_failing_store_acknowledges_nothing_and_recovers() {
     assert_eq!(place.verify().await.unwrap().tree_size, 30);
 }
 
-#[tokio::test]
-async fn callers_that_stop_waiting_harm_nothing() {
-    let place = Place::empty();
+async fn callers_that_stop_waiting_harm_nothing(store: Store) {
+    let place = Place::empty(store).await;
     let log = Arc::new(place.open().await);
     for number in 0..50 {
         let append = log.append(entry(number));
@@ -216,9 +234,8 @@ async fn callers_that_stop_waiting_harm_nothing() {
     assert_eq!(place.verify().await.unwrap().tree_size, 50);
 }
 
-#[tokio::test]
-async fn closing_writes_what_waits_and_refuses_more() {
-    let place = Place::empty();
+async fn closing_writes_what_waits_and_refuses_more(store: Store) {
+    let place = Place::empty(store).await;
     let log = Arc::new(place.open().await);
     let waiting: Vec<_> = (0..200)
         .map(|number| {
@@ -240,9 +257,8 @@ async fn closing_writes_what_waits_and_refuses_more() {
     assert_eq!(place.verify().await.unwrap().tree_size, kept);
 }
 
-#[tokio::test]
-async fn a_tail_follows_and_resumes() {
-    let place = Place::empty();
+async fn a_tail_follows_and_resumes(store: Store) {
+    let place = Place::empty(store).await;
     let log = place.open().await;
     fill(&log, 0..100).await;
     let mut tail = Box::pin(log.tail(90));

@@ -8,7 +8,11 @@ use std::time::Duration;
 use audit::{AuditLog, Options, SigningKey};
 use prost::Message;
 
-use crate::{Place, entry};
+use crate::{Place, Store, entry, place};
+
+crate::on_both_stores! {
+    killed_at_any_moment,
+}
 
 const PATH: &str = "LIENTHONG_TEST_CRASH_PATH";
 const KEY: &str = "LIENTHONG_TEST_CRASH_KEY";
@@ -19,8 +23,9 @@ const KILLS: usize = 5;
 #[ignore = "the child process of killed_at_any_moment"]
 async fn append_until_killed() {
     let (Ok(path), Ok(key)) = (std::env::var(PATH), std::env::var(KEY)) else { return };
-    let log =
-        Arc::new(AuditLog::open(path.as_ref(), SigningKey::parse(&key).unwrap(), Options::default()).await.unwrap());
+    let log = Arc::new(
+        AuditLog::open(&place::location(&path), SigningKey::parse(&key).unwrap(), Options::default()).await.unwrap(),
+    );
     let start = log.checkpoint().tree_size;
     let callers = (0..32u64).map(|caller| {
         let log = log.clone();
@@ -36,14 +41,13 @@ async fn append_until_killed() {
     futures::future::join_all(callers).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn killed_at_any_moment() {
-    let place = Place::empty();
+async fn killed_at_any_moment(store: Store) {
+    let place = Place::empty(store).await;
     let mut acknowledged = Vec::new();
     for kill in 0..KILLS {
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "crash::append_until_killed", "--ignored", "--nocapture"])
-            .env(PATH, place.path())
+            .env(PATH, place.address())
             .env(KEY, place.key().to_text().as_str())
             .stdout(Stdio::piped())
             .spawn()
@@ -74,7 +78,7 @@ async fn killed_at_any_moment() {
     println!("{KILLS} kills, {} entries acknowledged, none lost", acknowledged.len());
 }
 
-fn acknowledgement(line: &str) -> Option<(u64, u64)> {
+pub(crate) fn acknowledgement(line: &str) -> Option<(u64, u64)> {
     // The test harness prints its own text before the first line.
     let (_, rest) = line.split_once("ack ")?;
     let (index, number) = rest.split_once(' ')?;

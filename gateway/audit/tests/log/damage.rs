@@ -2,12 +2,21 @@
 
 use audit::Damage;
 use audit::verify::VerifyError;
-use sqlx::{ConnectOptions, Connection, SqliteConnection};
+use sqlx::{ConnectOptions, SqliteConnection};
 
-use crate::{Place, fill};
+use crate::{Place, Store, fill};
 
-async fn filled(count: u64) -> Place {
-    let place = Place::empty();
+crate::on_both_stores! {
+    random_damage_is_found_and_named,
+    removed_added_swapped_and_renamed_rows_are_found_and_named,
+    another_log_in_its_place_does_not_verify,
+    a_log_cut_back_or_rewritten_contradicts_the_checkpoints_kept,
+    progress_is_reported_and_memory_is_not_the_log,
+    a_log_that_is_being_written_verifies_as_it_stands,
+}
+
+async fn filled(store: Store, count: u64) -> Place {
+    let place = Place::empty(store).await;
     let log = place.open().await;
     for start in (0..count).step_by(7) {
         fill(&log, start..count.min(start + 7)).await;
@@ -28,7 +37,7 @@ async fn set(connection: &mut SqliteConnection, update: &str, row: i64, value: &
 /// Flips bits of stored values: at least one in every value, thousands in all.
 #[tokio::test]
 async fn every_flipped_bit_is_found() {
-    let place = filled(23).await;
+    let place = filled(Store::Sqlite, 23).await;
     let mut connection = connect(&place).await;
     let mut flips = 0;
     for (table, key, value) in
@@ -56,23 +65,141 @@ async fn every_flipped_bit_is_found() {
     assert!(flips > 2000, "{flips} flips are few");
 }
 
-/// The error names the row that was changed.
-fn named(table: &str, row: u64, error: VerifyError) {
-    let ok = match (&error, table) {
-        (VerifyError::Damaged(Damage::EntryChanged { log_index }), "entries") => *log_index == row,
-        // A leaf's hash and its entry contradict each other; which one was changed cannot be told.
-        (VerifyError::Damaged(Damage::EntryChanged { log_index }), "hashes") => {
-            audit::tree::position(0, *log_index) == row
-        }
-        (VerifyError::Damaged(Damage::HashChanged { position, .. }), "hashes") => *position == row,
-        (VerifyError::Damaged(Damage::CheckpointInvalid { tree_size, .. }), "heads") => *tree_size == row,
-        _ => false,
-    };
-    assert!(ok, "{table} {row}: {error}");
+/// A row of the store: table, its key's column and value, its value's column and bytes.
+type Row = (&'static str, &'static str, i64, &'static str, Vec<u8>);
+const VALUES: [(&str, &str, &str); 3] =
+    [("entries", "log_index", "entry"), ("hashes", "position", "hash"), ("heads", "tree_size", "note")];
+
+/// The connection of somebody who may write to the store.
+enum Keeper {
+    Sqlite(SqliteConnection),
+    Postgres(sqlx::PgConnection),
 }
 
-#[tokio::test]
-async fn removed_added_swapped_and_renamed_rows_are_found_and_named() {
+impl Keeper {
+    async fn of(place: &Place) -> Self {
+        match place.store {
+            Store::Sqlite => Self::Sqlite(connect(place).await),
+            Store::Postgres => Self::Postgres(place.connect().await),
+        }
+    }
+
+    async fn rows(&mut self) -> Vec<Row> {
+        let mut all = Vec::new();
+        for (table, key, value) in VALUES {
+            let select = |bytes: &str| sqlx::AssertSqlSafe(format!("SELECT {key}, {bytes} FROM {table}"));
+            let rows: Vec<(i64, Vec<u8>)> = match self {
+                Self::Sqlite(connection) => {
+                    let bytes = format!("CAST({value} AS BLOB)");
+                    sqlx::query_as(select(&bytes)).fetch_all(connection).await.unwrap()
+                }
+                Self::Postgres(connection) => {
+                    let bytes = if table == "heads" { "convert_to(note, 'UTF8')" } else { value };
+                    sqlx::query_as(select(bytes)).fetch_all(connection).await.unwrap()
+                }
+            };
+            all.extend(rows.into_iter().map(|(row, bytes)| (table, key, row, value, bytes)));
+        }
+        all
+    }
+
+    async fn write(&mut self, (table, key, row, value, _): &Row, bytes: &[u8]) {
+        match self {
+            Self::Sqlite(connection) => {
+                let cast = if *table == "heads" { "CAST(? AS TEXT)" } else { "?" };
+                set(connection, &format!("UPDATE {table} SET {value} = {cast} WHERE {key} = ?"), *row, bytes).await;
+            }
+            Self::Postgres(connection) => {
+                let cast = if *table == "heads" { "convert_from($1, 'UTF8')" } else { "$1" };
+                let update = format!("UPDATE {table} SET {value} = {cast} WHERE {key} = $2");
+                sqlx::query(sqlx::AssertSqlSafe(update)).bind(bytes).bind(*row).execute(connection).await.unwrap();
+            }
+        }
+    }
+}
+
+/// Random changes of random values: flipped, cut short, grown, or swapped with another of the same table.
+async fn random_damage_is_found_and_named(store: Store) {
+    let long = std::env::var("LIENTHONG_TESTS").is_ok_and(|tests| tests == "long");
+    let trials = if long { 4000 } else { 200 };
+    let place = filled(store, 40).await;
+    let mut keeper = Keeper::of(&place).await;
+    let rows = keeper.rows().await;
+    let mut state = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos() as u64;
+    let seed = state;
+    let mut random = |below: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize % below
+    };
+    let mut kinds = std::collections::BTreeMap::<&str, u32>::new();
+    let mut trial = 0;
+    while trial < trials {
+        let row = &rows[random(rows.len())];
+        let other = &rows[random(rows.len())];
+        let mut changed = row.4.clone();
+        let at = random(changed.len());
+        let kind = match random(5) {
+            0 => {
+                changed.truncate(at);
+                "cut short"
+            }
+            1 => {
+                changed.push(random(256) as u8);
+                "grown"
+            }
+            2 if other.0 == row.0 => {
+                changed.clone_from(&other.4);
+                "swapped"
+            }
+            _ => {
+                changed[at] ^= 1 << random(8);
+                "flipped"
+            }
+        };
+        // PostgreSQL itself refuses what is no text.
+        let text = String::from_utf8(changed.clone()).is_ok_and(|text| !text.contains('\0'));
+        if changed == row.4 || row.0 == "heads" && !text {
+            continue;
+        }
+        trial += 1;
+        keeper.write(row, &changed).await;
+        if kind == "swapped" {
+            keeper.write(other, &row.4).await;
+        }
+        let context = format!("seed {seed}, {kind} {} {}", row.0, row.2);
+        let error = place.verify().await.expect_err(&context);
+        assert!(
+            names(row.0, row.2 as u64, &error) || kind == "swapped" && names(other.0, other.2 as u64, &error),
+            "{context}: {error}"
+        );
+        *kinds.entry(kind).or_default() += 1;
+        keeper.write(row, &row.4).await;
+        keeper.write(other, &other.4).await;
+    }
+    place.verify().await.unwrap();
+    println!("{store:?}: {trials} random changes, all found and named: {kinds:?}");
+}
+
+/// The error names the row that was changed.
+fn named(table: &str, row: u64, error: VerifyError) {
+    assert!(names(table, row, &error), "{table} {row}: {error}");
+}
+
+fn names(table: &str, row: u64, error: &VerifyError) -> bool {
+    let VerifyError::Damaged(damage) = error else { return false };
+    match (damage, table) {
+        (Damage::EntryChanged { log_index }, "entries") => *log_index == row,
+        // A leaf's hash and its entry contradict each other; which one was changed cannot be told.
+        (Damage::EntryChanged { log_index }, "hashes") => audit::tree::position(0, *log_index) == row,
+        (Damage::HashChanged { position, .. }, "hashes") => *position == row,
+        (Damage::CheckpointInvalid { tree_size, .. } | Damage::CheckpointSize { tree_size, .. }, "heads") => {
+            *tree_size == row
+        }
+        _ => false,
+    }
+}
+
+async fn removed_added_swapped_and_renamed_rows_are_found_and_named(store: Store) {
     let damaged = [
         ("DELETE FROM entries WHERE log_index = 5", Damage::EntryMissing { log_index: 5 }),
         ("DELETE FROM entries WHERE log_index = 19", Damage::EntryMissing { log_index: 19 }),
@@ -97,10 +224,10 @@ async fn removed_added_swapped_and_renamed_rows_are_found_and_named() {
         ),
     ];
     // 20 entries have 2 * 20 - 2 = 38 hashes.
-    let place = filled(20).await;
-    let whole = std::fs::read(place.path()).unwrap();
+    let place = filled(store, 20).await;
+    let whole = place.save().await;
     for (sql, expected) in damaged {
-        std::fs::write(place.path(), &whole).unwrap();
+        place.restore(whole).await;
         place.verify().await.unwrap();
         place.tamper(sql).await;
         match place.verify().await {
@@ -111,10 +238,9 @@ async fn removed_added_swapped_and_renamed_rows_are_found_and_named() {
 }
 
 /// A log rewritten from the start and signed by another key, or by the right key over other entries.
-#[tokio::test]
-async fn another_log_in_its_place_does_not_verify() {
-    let (place, other) = (filled(20).await, filled(20).await);
-    let verified = audit::verify::verify_store(&place.path(), &other.verifier(), &[], |_| {}).await;
+async fn another_log_in_its_place_does_not_verify(store: Store) {
+    let (place, other) = (filled(store, 20).await, filled(store, 20).await);
+    let verified = audit::verify::verify_store(&place.location(), &other.verifier(), &[], |_| {}).await;
     let expected = VerifyError::Damaged(Damage::CheckpointInvalid {
         tree_size: 0,
         reason: audit::NoteError::NotSigned { key: crate::ORIGIN.to_owned() },
@@ -122,14 +248,14 @@ async fn another_log_in_its_place_does_not_verify() {
     assert_eq!(verified.unwrap_err().to_string(), expected.to_string());
 
     // The whole tree recomputed over a changed entry, but the checkpoint kept: the forger lacks the key.
-    let forged = Place { key: place.key.clone(), ..Place::empty() };
+    let forged = place.again().await;
     let log = forged.open().await;
     fill(&log, 1..21).await;
     log.close().await;
-    let mut connection = connect(&place).await;
-    let note: String =
-        sqlx::query_scalar("SELECT note FROM heads WHERE tree_size = 20").fetch_one(&mut connection).await.unwrap();
-    connection.close().await.unwrap();
+    let log = place.open().await;
+    let note = log.checkpoint().note.clone();
+    assert_eq!(log.checkpoint().tree_size, 20);
+    log.close().await;
     forged.tamper(&format!("UPDATE heads SET note = '{note}' WHERE tree_size = 20")).await;
     forged.tamper("DELETE FROM heads WHERE tree_size NOT IN (0, 20)").await;
     let verified = forged.verify().await;
@@ -139,7 +265,7 @@ async fn another_log_in_its_place_does_not_verify() {
 /// Bytes of the file itself: either the change is found, or every entry and checkpoint is still what it was.
 #[tokio::test]
 async fn a_flipped_byte_of_the_file_is_found_or_changes_nothing() {
-    let place = filled(40).await;
+    let place = filled(Store::Sqlite, 40).await;
     let good = place.verify().await.unwrap();
     let whole = std::fs::read(place.path()).unwrap();
     let (mut found, mut harmless) = (0, 0);
@@ -158,9 +284,8 @@ async fn a_flipped_byte_of_the_file_is_found_or_changes_nothing() {
     assert!(found > 400, "{found} found, {harmless} harmless");
 }
 
-#[tokio::test]
-async fn a_log_cut_back_or_rewritten_contradicts_the_checkpoints_kept() {
-    let place = Place::empty();
+async fn a_log_cut_back_or_rewritten_contradicts_the_checkpoints_kept(store: Store) {
+    let place = Place::empty(store).await;
     let mut kept = vec![];
     let mut earlier = vec![];
     for round in 0..3 {
@@ -168,22 +293,22 @@ async fn a_log_cut_back_or_rewritten_contradicts_the_checkpoints_kept() {
         fill(&log, round * 11..(round + 1) * 11).await;
         kept.push((*log.checkpoint()).clone());
         log.close().await;
-        earlier.push(std::fs::read(place.path()).unwrap());
+        earlier.push(place.save().await);
     }
     let verify = async |kept: &[audit::Checkpoint]| {
-        audit::verify::verify_store(&place.path(), &place.verifier(), kept, |_| {}).await
+        audit::verify::verify_store(&place.location(), &place.verifier(), kept, |_| {}).await
     };
     kept.reverse();
     assert_eq!(verify(&kept).await.unwrap().tree_size, 33);
 
-    std::fs::write(place.path(), &earlier[1]).unwrap();
+    place.restore(earlier[1]).await;
     assert!(place.verify().await.is_ok(), "an earlier state is whole in itself");
     assert_eq!(verify(&kept[1..]).await.unwrap().tree_size, 22);
     let shrunk = verify(&kept).await;
     assert!(matches!(shrunk, Err(VerifyError::Damaged(Damage::Shrunk { tree_size: 22, kept: 33 }))), "{shrunk:?}");
 
     // The holder of the key starts over with other entries.
-    std::fs::remove_file(place.path()).unwrap();
+    place.wipe().await;
     let log = place.open().await;
     fill(&log, 1..41).await;
     log.close().await;
@@ -192,11 +317,10 @@ async fn a_log_cut_back_or_rewritten_contradicts_the_checkpoints_kept() {
     assert!(matches!(rewritten, Err(VerifyError::Damaged(Damage::Rewritten { tree_size: 11 }))), "{rewritten:?}");
 }
 
-#[tokio::test]
-async fn progress_is_reported_and_memory_is_not_the_log() {
-    let place = filled(700).await;
+async fn progress_is_reported_and_memory_is_not_the_log(store: Store) {
+    let place = filled(store, 700).await;
     let mut seen = Vec::new();
-    let report = audit::verify::verify_store(&place.path(), &place.verifier(), &[], |progress| seen.push(progress))
+    let report = audit::verify::verify_store(&place.location(), &place.verifier(), &[], |progress| seen.push(progress))
         .await
         .unwrap();
     assert_eq!(seen.iter().map(|progress| progress.verified).collect::<Vec<_>>(), [256, 512, 700]);
@@ -204,9 +328,8 @@ async fn progress_is_reported_and_memory_is_not_the_log() {
     assert_eq!(report.tree_size, 700);
 }
 
-#[tokio::test]
-async fn a_log_that_is_being_written_verifies_as_it_stands() {
-    let place = Place::empty();
+async fn a_log_that_is_being_written_verifies_as_it_stands(store: Store) {
+    let place = Place::empty(store).await;
     let log = place.open().await;
     fill(&log, 0..50).await;
     assert_eq!(place.verify().await.unwrap().tree_size, 50);

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, missing_docs)]
 
+mod accesses;
 mod append;
 mod crash;
 mod damage;
@@ -9,55 +10,34 @@ mod rate;
 mod search;
 mod tiles;
 
-use std::path::PathBuf;
+mod place;
+mod replicas;
 
-use audit::{AuditLog, Options, SigningKey, VerifierKey};
+use audit::AuditLog;
 use proto::audit::v1::entry::{Disclosure, Kind, Outcome};
 use proto::audit::v1::{Access, Caller, Entry, Officer, Purpose, SourceResult, SubjectHash};
 
-pub const ORIGIN: &str = "gialai.example.vn/lienthong";
+pub use place::{ORIGIN, Place, Store};
 
-/// A folder with a log's file and key; gone when dropped.
-pub struct Place {
-    pub directory: tempfile::TempDir,
-    key: String,
-}
-
-impl Place {
-    pub fn empty() -> Self {
-        let key = SigningKey::generate(ORIGIN).unwrap().to_text().to_string();
-        Self { directory: tempfile::tempdir().unwrap(), key }
-    }
-
-    pub fn path(&self) -> PathBuf {
-        self.directory.path().join("audit.db")
-    }
-
-    pub fn key(&self) -> SigningKey {
-        SigningKey::parse(&self.key).unwrap()
-    }
-
-    pub fn verifier(&self) -> VerifierKey {
-        self.key().verifier().clone()
-    }
-
-    pub async fn open(&self) -> AuditLog {
-        AuditLog::open(&self.path(), self.key(), Options::default()).await.unwrap()
-    }
-
-    /// Verifies the file without any checkpoint kept earlier.
-    pub async fn verify(&self) -> Result<audit::verify::Report, audit::verify::VerifyError> {
-        audit::verify::verify_store(&self.path(), &self.verifier(), &[], |_| {}).await
-    }
-
-    /// Changes the file behind the log's back.
-    pub async fn tamper(&self, sql: &str) {
-        use sqlx::{ConnectOptions, Connection};
-        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(self.path());
-        let mut connection = options.connect().await.unwrap();
-        sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut connection).await.unwrap();
-        connection.close().await.unwrap();
-    }
+/// Runs each of these tests on every store.
+#[macro_export]
+macro_rules! on_both_stores {
+    ($($name:ident),* $(,)?) => {
+        mod sqlite {
+            $(#[tokio::test]
+            async fn $name() {
+                super::$name($crate::Store::Sqlite).await;
+            })*
+        }
+        mod postgres {
+            $(#[tokio::test]
+            async fn $name() {
+                if $crate::Store::Postgres.available() {
+                    super::$name($crate::Store::Postgres).await;
+                }
+            })*
+        }
+    };
 }
 
 /// A plausible entry; the number decides every field one can search by.
@@ -79,7 +59,7 @@ pub fn entry(number: u64) -> Entry {
         caller: Some(Caller {
             agency: pick(&["H21", "H21.65", "H21.65.03", "H210", "H08.12"], 1),
             system: pick(&["portal", "motcua", "batch"], 2),
-            certificate_sha256: "00".repeat(32),
+            certificate_sha256: pick(&["00", "01", "02"], 11).repeat(32),
         }),
         officer: Some(Officer { id: pick(&["CB-1", "CB-2", "CB-3", "CB-4"], 3), ..Officer::default() }),
         purpose: Some(Purpose {
@@ -96,7 +76,11 @@ pub fn entry(number: u64) -> Entry {
                 agreements: vec![pick(&["01/TT-2026", "02/TT-2026"], 6), pick(&["03/TT-2026", "04/TT-2026"], 7)],
                 ..Access::default()
             },
-            Access { record_type: pick(&record_types, 8), ..Access::default() },
+            Access {
+                record_type: pick(&record_types, 8),
+                fields_asked: vec![pick(&["address.text", "address.commune", "gender"], 10)],
+                ..Access::default()
+            },
         ],
         sources: vec![SourceResult {
             source: pick(&["source-a", "source-b", "source-c"], 9),

@@ -1,93 +1,180 @@
-//! How fast the log appends, beside the bare rate of one-row transactions on the same disk.
+//! How fast the log appends on each store, beside what the same disk and database do bare, in one run.
 
+use std::io::Write;
+use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use sqlx::ConnectOptions;
+use sqlx::{ConnectOptions, Connection};
 
-use crate::{Place, entry};
+use crate::{Place, Store, entry};
 
-const SPAN: Duration = Duration::from_secs(4);
+fn span() -> Duration {
+    let seconds = std::env::var("LIENTHONG_TEST_RATE_SECONDS").ok().and_then(|text| text.parse().ok());
+    Duration::from_secs(seconds.unwrap_or(4))
+}
+
+/// Rate a second, median and 99th percentile of the waits.
+struct Measured {
+    rate: f64,
+    median: Duration,
+    slowest: Duration,
+    count: u64,
+}
+
+impl Measured {
+    fn of(mut waits: Vec<Duration>, elapsed: Duration) -> Self {
+        waits.sort_unstable();
+        let at = |part: f64| waits[((waits.len() - 1) as f64 * part) as usize];
+        Self {
+            rate: waits.len() as f64 / elapsed.as_secs_f64(),
+            median: at(0.5),
+            slowest: at(0.99),
+            count: waits.len() as u64,
+        }
+    }
+
+    fn print(&self, what: &str, beside: &str) {
+        println!("{what:<34} {:>8.0}/s  p50 {:>9.1?}  p99 {:>9.1?}  {beside}", self.rate, self.median, self.slowest);
+    }
+}
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "a measurement: run it alone, in release"]
 async fn appends_per_second() {
-    let bare = one_row_transactions().await;
-    println!("one-row transactions: {bare:.0}/s");
-    for callers in [1, 16, 64, 256] {
-        let place = Place::empty();
-        let log = Arc::new(place.open().await);
-        let started = Instant::now();
-        let tasks: Vec<_> = (0..callers)
-            .map(|caller| {
-                let log = log.clone();
-                tokio::spawn(async move {
-                    let mut waits = Vec::new();
-                    while started.elapsed() < SPAN {
-                        let begun = Instant::now();
-                        log.append(entry(caller * 1_000_000 + waits.len() as u64)).await.unwrap();
-                        waits.push(begun.elapsed());
-                    }
-                    waits
-                })
-            })
-            .collect();
-        let mut waits: Vec<Duration> =
-            futures::future::join_all(tasks).await.into_iter().flat_map(Result::unwrap).collect();
-        let rate = waits.len() as f64 / started.elapsed().as_secs_f64();
-        waits.sort_unstable();
-        let at = |part: f64| waits[((waits.len() - 1) as f64 * part) as usize];
-        log.close().await;
-        let lag = started.elapsed() - SPAN;
-        println!(
-            "{callers:>3} callers: {rate:>7.0}/s ({:.1} x), p50 {:?}, p99 {:?}; index done {lag:?} later",
-            rate / bare,
-            at(0.5),
-            at(0.99)
-        );
-        let bytes = |name: &str| std::fs::metadata(place.directory.path().join(name)).unwrap().len();
-        let count = waits.len() as u64;
-        println!(
-            "            {} bytes an entry in the log, {} in the index",
-            bytes("audit.db") / count,
-            bytes("audit.db.index") / count
-        );
-        let begun = Instant::now();
-        let report = place.verify().await.unwrap();
-        println!("            verified {} entries in {:?}", report.tree_size, begun.elapsed());
+    fdatasync().print("fdatasync of 4 KiB", "");
+    for store in [Store::Sqlite, Store::Postgres] {
+        if !store.available() {
+            continue;
+        }
+        let bare = one_row_transactions(store).await;
+        bare.print(&format!("{store:?}, one-row transactions"), "");
+        for callers in [1, 16, 64, 256] {
+            appends(store, callers, &bare).await;
+        }
     }
 }
 
-async fn one_row_transactions() -> f64 {
+fn fdatasync() -> Measured {
     let directory = tempfile::tempdir().unwrap();
-    let options = sqlx::sqlite::SqliteConnectOptions::new()
-        .filename(directory.path().join("bare.db"))
-        .create_if_missing(true)
-        .journal_mode(sqlx::sqlite::SqliteJournalMode::Wal)
-        .synchronous(sqlx::sqlite::SqliteSynchronous::Full);
-    let mut connection = options.disable_statement_logging().connect().await.unwrap();
-    sqlx::raw_sql("CREATE TABLE rows (id INTEGER PRIMARY KEY, value BLOB)").execute(&mut connection).await.unwrap();
-    let value = prost::Message::encode_to_vec(&entry(0));
-    let (started, mut count) = (Instant::now(), 0);
-    while started.elapsed() < SPAN {
-        sqlx::query("INSERT INTO rows (value) VALUES (?)").bind(&value).execute(&mut connection).await.unwrap();
-        count += 1;
+    let file = std::fs::File::create(directory.path().join("bare")).unwrap();
+    (&file).write_all(&[0; 1 << 20]).unwrap();
+    file.sync_all().unwrap();
+    let (started, mut waits) = (Instant::now(), Vec::new());
+    while started.elapsed() < span() {
+        let begun = Instant::now();
+        file.write_all_at(&[waits.len() as u8; 4096], (waits.len() as u64 % 256) * 4096).unwrap();
+        file.sync_data().unwrap();
+        waits.push(begun.elapsed());
     }
-    f64::from(count) / started.elapsed().as_secs_f64()
+    Measured::of(waits, started.elapsed())
+}
+
+async fn one_row_transactions(store: Store) -> Measured {
+    let place = Place::empty(store).await;
+    let value = prost::Message::encode_to_vec(&entry(0));
+    let mut waits = Vec::new();
+    match store {
+        Store::Sqlite => {
+            let options = sqlx::sqlite::SqliteConnectOptions::new()
+                .filename(place.path())
+                .create_if_missing(true)
+                .journal_mode(sqlx::sqlite::SqliteJournalMode::Wal)
+                .synchronous(sqlx::sqlite::SqliteSynchronous::Full);
+            let mut connection = options.disable_statement_logging().connect().await.unwrap();
+            let table = "CREATE TABLE rows (id INTEGER PRIMARY KEY, value BLOB)";
+            sqlx::raw_sql(table).execute(&mut connection).await.unwrap();
+            let started = Instant::now();
+            while started.elapsed() < span() {
+                let begun = Instant::now();
+                let insert = sqlx::query("INSERT INTO rows (value) VALUES (?)");
+                insert.bind(&value).execute(&mut connection).await.unwrap();
+                waits.push(begun.elapsed());
+            }
+            Measured::of(waits, started.elapsed())
+        }
+        Store::Postgres => {
+            let mut connection = sqlx::PgConnection::connect(&place.address()).await.unwrap();
+            let table = "CREATE TABLE rows (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, value bytea)";
+            sqlx::raw_sql(table).execute(&mut connection).await.unwrap();
+            let started = Instant::now();
+            while started.elapsed() < span() {
+                let begun = Instant::now();
+                let insert = sqlx::query("INSERT INTO rows (value) VALUES ($1)");
+                insert.bind(&value).execute(&mut connection).await.unwrap();
+                waits.push(begun.elapsed());
+            }
+            Measured::of(waits, started.elapsed())
+        }
+    }
+}
+
+async fn appends(store: Store, callers: u64, bare: &Measured) {
+    let place = Place::empty(store).await;
+    let log = Arc::new(place.open().await);
+    let started = Instant::now();
+    let tasks: Vec<_> = (0..callers)
+        .map(|caller| {
+            let log = log.clone();
+            tokio::spawn(async move {
+                let mut waits = Vec::new();
+                while started.elapsed() < span() {
+                    let begun = Instant::now();
+                    log.append(entry(caller * 1_000_000 + waits.len() as u64)).await.unwrap();
+                    waits.push(begun.elapsed());
+                }
+                waits
+            })
+        })
+        .collect();
+    let waits: Vec<Duration> = futures::future::join_all(tasks).await.into_iter().flat_map(Result::unwrap).collect();
+    let measured = Measured::of(waits, started.elapsed());
+    log.close().await;
+    let lag = started.elapsed().saturating_sub(span());
+    let begun = Instant::now();
+    let report = place.verify().await.unwrap();
+    let verified = report.tree_size as f64 / begun.elapsed().as_secs_f64();
+    let (log_bytes, index_bytes) = bytes(&place).await;
+    let count = measured.count;
+    let beside = format!(
+        "{:.1} x the one-row rate, wait {:.2} x; index {lag:.1?} behind; verified {verified:.0}/s; {} + {} bytes an entry",
+        measured.rate / bare.rate,
+        measured.median.as_secs_f64() / bare.median.as_secs_f64(),
+        log_bytes / count,
+        index_bytes / count
+    );
+    measured.print(&format!("{store:?}, {callers} callers"), &beside);
+}
+
+/// Bytes of the log and of its index.
+async fn bytes(place: &Place) -> (u64, u64) {
+    match place.store {
+        Store::Sqlite => {
+            let bytes = |name: &str| std::fs::metadata(place.directory.path().join(name)).unwrap().len();
+            (bytes("audit.db"), bytes("audit.db.index"))
+        }
+        Store::Postgres => {
+            let select = "SELECT pg_total_relation_size('entries') + pg_total_relation_size('hashes')
+                                 + pg_total_relation_size('heads'),
+                                 pg_total_relation_size('postings') + pg_total_relation_size('blocks')";
+            let (log, index): (i64, i64) = sqlx::query_as(select).fetch_one(&mut place.connect().await).await.unwrap();
+            (log as u64, index as u64)
+        }
+    }
 }
 
 /// Verifying files, beside hashing the same bytes once.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "a measurement: run it alone, in release"]
 async fn tiles_exported_and_verified_per_second() {
-    let place = Place::empty();
+    let place = Place::empty(Store::Sqlite).await;
     let log = place.open().await;
     let count = 300_000;
     crate::fill(&log, 0..count).await;
     log.close().await;
     let (folder, key) = (place.directory.path().join("tiles"), place.verifier());
     let begun = Instant::now();
-    let exported = audit::tiles::export(&place.path(), &key, &folder, |_, _| {}).await.unwrap();
+    let exported = audit::tiles::export(&place.location(), &key, &folder, |_, _| {}).await.unwrap();
     let seconds = begun.elapsed().as_secs_f64();
     println!("{count} entries exported in {seconds:.2} s, {} files", exported.file_count);
     for _ in 0..3 {

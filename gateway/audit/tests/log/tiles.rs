@@ -9,7 +9,12 @@ use audit::verify::VerifyError;
 use audit::{Checkpoint, Damage, tree};
 use prost::Message;
 
-use crate::{Place, entry, fill};
+use crate::{Place, Store, entry, fill};
+
+crate::on_both_stores! {
+    files_are_those_of_the_specification_at_every_size,
+    an_export_takes_up_its_own_folder_and_no_other,
+}
 
 impl Place {
     fn tiles(&self) -> PathBuf {
@@ -17,7 +22,7 @@ impl Place {
     }
 
     async fn export(&self) -> Result<Exported, VerifyError> {
-        tiles::export(&self.path(), &self.verifier(), &self.tiles(), |_, _| {}).await
+        tiles::export(&self.location(), &self.verifier(), &self.tiles(), |_, _| {}).await
     }
 
     fn verify_tiles(&self, kept: &[Checkpoint], state: Option<&Path>) -> Result<Report, VerifyError> {
@@ -91,9 +96,8 @@ fn damage(result: Result<Report, VerifyError>) -> Damage {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn files_are_those_of_the_specification_at_every_size() {
-    let place = Place::empty();
+async fn files_are_those_of_the_specification_at_every_size(store: Store) {
+    let place = Place::empty(store).await;
     let mut before = 0;
     for size in [0, 1, 2, 255, 256, 257, 511, 512, 700, 1024, 1025] {
         let exported = place.grow_to(size).await;
@@ -118,7 +122,7 @@ async fn files_are_those_of_the_specification_at_every_size() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_log_of_three_levels_is_exported_in_stages_and_verified_in_parts() {
-    let place = Place::empty();
+    let place = Place::empty(Store::Sqlite).await;
     let size = 256 * 256 + 300;
     assert_eq!(place.grow_to(size).await.tree_size, size);
     let mut found = files(&place.tiles());
@@ -165,7 +169,7 @@ async fn a_log_of_three_levels_is_exported_in_stages_and_verified_in_parts() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn verification_goes_on_where_damage_stopped_it() {
-    let place = Place::empty();
+    let place = Place::empty(Store::Sqlite).await;
     let state = place.directory.path().join("state");
     place.grow_to(300).await;
     place.verify_tiles(&[], Some(&state)).unwrap();
@@ -197,7 +201,7 @@ fn damaged(bytes: &[u8], random: &mut impl FnMut(usize) -> usize) -> Vec<u8> {
 /// Every random change of any file is found, and the error names the file.
 #[tokio::test(flavor = "multi_thread")]
 async fn random_damage_to_files_is_found_and_named() {
-    let place = Place::empty();
+    let place = Place::empty(Store::Sqlite).await;
     for size in [300, 770, 774, 777] {
         place.grow_to(size).await;
     }
@@ -260,25 +264,24 @@ fn rand_seed() -> u64 {
     now.as_nanos() as u64
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn an_export_takes_up_its_own_folder_and_no_other() {
-    let (place, other) = (Place::empty(), Place::empty());
+async fn an_export_takes_up_its_own_folder_and_no_other(store: Store) {
+    let (place, other) = (Place::empty(store).await, Place::empty(store).await);
     place.grow_to(300).await;
     other.grow_to(10).await;
     let kept = place.published();
     let into = |folder: PathBuf| {
-        let (path, key) = (place.path(), place.verifier());
+        let (path, key) = (place.location(), place.verifier());
         async move { tiles::export(&path, &key, &folder, |_, _| {}).await }
     };
     assert!(matches!(into(other.tiles()).await, Err(VerifyError::Checkpoint(_))), "a folder of another key");
 
     // The database was cut back behind the folder, or begun anew by the holder of the key.
-    let whole = fs::read(place.path()).unwrap();
+    let whole = place.save().await;
     place.grow_to(400).await;
-    fs::write(place.path(), &whole).unwrap();
+    place.restore(whole).await;
     let shrunk = place.export().await;
     assert!(matches!(shrunk, Err(VerifyError::Damaged(Damage::Shrunk { tree_size: 300, kept: 400 }))), "{shrunk:?}");
-    fs::remove_file(place.path()).unwrap();
+    place.wipe().await;
     let log = place.open().await;
     fill(&log, 1..500).await;
     log.close().await;
@@ -302,7 +305,7 @@ async fn an_export_takes_up_its_own_folder_and_no_other() {
 /// Killed at any file it writes, the folder is still a whole log, and the next export completes it.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_interrupted_export_leaves_a_whole_log_and_goes_on() {
-    let place = Place::empty();
+    let place = Place::empty(Store::Sqlite).await;
     place.grow_to(300).await;
     let log = place.open().await;
     fill(&log, 300..900).await;
@@ -315,7 +318,7 @@ async fn an_interrupted_export_leaves_a_whole_log_and_goes_on() {
         }
         // The export reports after each bundle; dropping it there ends it between two files.
         let mut reports = 0;
-        let (database, key) = (place.path(), place.verifier());
+        let (database, key) = (place.location(), place.verifier());
         let interrupted = std::panic::AssertUnwindSafe(tiles::export(&database, &key, &copy, |_, _| {
             reports += 1;
             assert!(reports <= stop, "interrupted");

@@ -1,21 +1,25 @@
 //! `lienthong audit`: for operators, inspectors, and whoever keeps a receipt.
 
+mod accesses;
 mod checkpoint;
 mod export;
+mod incident;
 mod receipt;
+mod reindex;
+mod search;
+mod store;
 mod verify;
 
 use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::{Context, anyhow, ensure};
 use audit::{Hash, VerifierKey};
-use chrono::{DateTime, Utc};
+use chrono::DateTime;
 use clap::Subcommand;
 use futures::StreamExt;
 use proto::{
     Schema,
     audit::v1::{self as log, audit_service_client::AuditServiceClient},
-    options::v1::IdentifierKind,
 };
 
 use super::Connect;
@@ -29,7 +33,7 @@ pub(crate) use receipt::Keep;
 #[derive(Subcommand)]
 pub(crate) enum Audit {
     /// Find entries; all filters given must fit. Newest first. The search itself is recorded.
-    Search(Box<Search>),
+    Search(Box<search::Search>),
     /// Show entries as they are written, until interrupted.
     Tail(Tail),
     /// Fetch an entry and its inclusion proof, and check both here, without trusting the hub.
@@ -40,52 +44,12 @@ pub(crate) enum Audit {
     Export(export::Export),
     /// Verify a whole log, or a receipt, with the public key alone.
     Verify(Box<verify::Verify>),
-}
-
-#[derive(clap::Args)]
-pub(crate) struct Search {
-    #[command(flatten)]
-    connect: Connect,
-    /// From this moment on (RFC 3339, for example 2026-11-22T08:00:00+07:00).
-    #[arg(long, value_name = "TIME")]
-    from: Option<DateTime<Utc>>,
-    /// Before this moment.
-    #[arg(long, value_name = "TIME")]
-    until: Option<DateTime<Utc>>,
-    /// Calling agency; finds agencies below it too.
-    #[arg(long, default_value = "")]
-    agency: String,
-    /// Calling system.
-    #[arg(long, default_value = "")]
-    system: String,
-    /// Officer id.
-    #[arg(long, default_value = "")]
-    officer: String,
-    /// Purpose code.
-    #[arg(long, default_value = "")]
-    purpose: String,
-    /// Dossier number.
-    #[arg(long, default_value = "")]
-    dossier: String,
-    /// Subject: KIND=NUMBER with KIND one of personal_id, legacy_id, social_insurance_number, enterprise_code,
-    /// budget_unit_code. Sent to the hub, which hashes it; never stored.
-    #[arg(long, value_name = "KIND=NUMBER")]
-    subject: Option<String>,
-    /// Full name of a record type.
-    #[arg(long, default_value = "")]
-    record_type: String,
-    /// Source id.
-    #[arg(long, default_value = "")]
-    source: String,
-    /// answered, partial, refused, invalid or failed.
-    #[arg(long)]
-    outcome: Option<String>,
-    /// Agreement number.
-    #[arg(long, default_value = "")]
-    agreement: String,
-    /// Entries to show at most.
-    #[arg(long, default_value_t = 50)]
-    limit: u32,
+    /// List who looked at a subject, as the subject may see it: for a citizen who asks.
+    Accesses(accesses::Accesses),
+    /// List the subjects that answers were given about: by whom, in a time, through which certificate. For an incident report.
+    Incident(incident::Incident),
+    /// Throw the search index of a log away and build it anew from the log.
+    Reindex(reindex::Reindex),
 }
 
 #[derive(clap::Args)]
@@ -95,6 +59,9 @@ pub(crate) struct Tail {
     /// First entry to show; by default the next one written.
     #[arg(long, value_name = "INDEX")]
     from_index: Option<u64>,
+    /// Name of the log, where replicas share a store; by default the one the answering replica writes.
+    #[arg(long, value_name = "NAME", default_value = "")]
+    origin: String,
 }
 
 #[derive(clap::Args)]
@@ -106,6 +73,9 @@ pub(crate) struct Prove {
     /// The log's public key (name+hash+key), from a place you trust; by default what the hub says of itself.
     #[arg(long, value_name = "KEY")]
     key: Option<String>,
+    /// Name of the log, where replicas share a store; by default the one the answering replica writes.
+    #[arg(long, value_name = "NAME", default_value = "")]
+    origin: String,
 }
 
 impl Audit {
@@ -117,69 +87,10 @@ impl Audit {
             Self::Checkpoint(command) => command.run().await,
             Self::Export(command) => command.run().await,
             Self::Verify(command) => command.run().await,
+            Self::Accesses(command) => command.run().await,
+            Self::Incident(command) => command.run().await,
+            Self::Reindex(command) => command.run().await,
         }
-    }
-}
-
-fn subject(text: &str) -> anyhow::Result<(IdentifierKind, String)> {
-    let (kind, number) = text.split_once('=').ok_or_else(|| anyhow!("--subject takes KIND=NUMBER"))?;
-    let kind = IdentifierKind::from_str_name(&kind.to_uppercase())
-        .filter(|kind| *kind != IdentifierKind::Unspecified)
-        .ok_or_else(|| anyhow!("--subject: {kind} is no kind of number; see --help"))?;
-    Ok((kind, number.to_owned()))
-}
-
-impl Search {
-    async fn run(self) -> anyhow::Result<ExitCode> {
-        let schema = Schema::builtin()?;
-        let (subject_kind, subject) = match &self.subject {
-            Some(text) => subject(text)?,
-            None => (IdentifierKind::Unspecified, String::new()),
-        };
-        let outcome = match &self.outcome {
-            None => log::entry::Outcome::Unspecified,
-            Some(name) => log::entry::Outcome::from_str_name(&name.to_uppercase())
-                .ok_or_else(|| anyhow!("--outcome takes answered, partial, refused, invalid or failed"))?,
-        };
-        let client = Client::of(&self.connect).await?;
-        let mut service = AuditServiceClient::new(client.channel.clone());
-        let mut request = log::SearchEntriesRequest {
-            from: self.from.map(query::timestamp),
-            until: self.until.map(query::timestamp),
-            agency: self.agency,
-            system: self.system,
-            officer: self.officer,
-            purpose: self.purpose,
-            dossier_number: self.dossier,
-            subject_kind: subject_kind.into(),
-            subject,
-            record_type: self.record_type,
-            source: self.source,
-            outcome: outcome.into(),
-            agreement: self.agreement,
-            page_size: self.limit.clamp(1, 1000),
-            page_token: String::new(),
-            reader: client.reader(),
-        };
-        let mut entries = Vec::new();
-        loop {
-            let page =
-                service.search_entries(client.request(request.clone())).await.map_err(CallFailed::from)?.into_inner();
-            entries.extend(page.entries);
-            if page.next_page_token.is_empty() || entries.len() >= self.limit as usize {
-                break;
-            }
-            request.page_token = page.next_page_token;
-        }
-        entries.truncate(self.limit as usize);
-        if self.connect.json {
-            for entry in &entries {
-                show::line(json_line(&schema, entry)?)?;
-            }
-        } else {
-            print_entries(&entries)?;
-        }
-        Ok(ExitCode::SUCCESS)
     }
 }
 
@@ -258,12 +169,12 @@ impl Tail {
         let from_index = match self.from_index {
             Some(index) => index,
             None => {
-                let checkpoint =
-                    service.get_checkpoint(log::GetCheckpointRequest {}).await.map_err(CallFailed::from)?;
+                let request = log::GetCheckpointRequest { log_origin: self.origin.clone() };
+                let checkpoint = service.get_checkpoint(request).await.map_err(CallFailed::from)?;
                 tree_size(&checkpoint.into_inner())?
             }
         };
-        let request = log::TailEntriesRequest { from_index, reader: client.reader() };
+        let request = log::TailEntriesRequest { from_index, reader: client.reader(), log_origin: self.origin };
         let mut entries = service.tail_entries(request).await.map_err(CallFailed::from)?.into_inner();
         while let Some(entry) = entries.next().await {
             let entry = entry.map_err(CallFailed::from)?;
@@ -285,7 +196,7 @@ fn tree_size(checkpoint: &log::Checkpoint) -> anyhow::Result<u64> {
 impl Prove {
     async fn run(self) -> anyhow::Result<ExitCode> {
         let client = Client::of(&self.connect).await?;
-        let proven = prove(&client, self.index, self.key.as_deref()).await?;
+        let proven = prove(&client, &self.origin, self.index, self.key.as_deref()).await?;
         if self.connect.json {
             show::line(serde_json::json!({
                 "log_index": self.index,
@@ -321,11 +232,11 @@ pub(crate) struct Proven {
 }
 
 /// Fetches an entry and its proof, and checks them against the key.
-pub(crate) async fn prove(client: &Client, log_index: u64, key: Option<&str>) -> anyhow::Result<Proven> {
+pub(crate) async fn prove(client: &Client, origin: &str, log_index: u64, key: Option<&str>) -> anyhow::Result<Proven> {
     let mut service = AuditServiceClient::new(client.channel.clone());
-    let request = log::GetEntryRequest { log_index, reader: client.reader() };
+    let request = log::GetEntryRequest { log_index, reader: client.reader(), log_origin: origin.to_owned() };
     let entry = service.get_entry(client.request(request)).await.map_err(CallFailed::from)?.into_inner();
-    let request = log::GetInclusionProofRequest { log_index, tree_size: 0 };
+    let request = log::GetInclusionProofRequest { log_index, tree_size: 0, log_origin: origin.to_owned() };
     let proof = service.get_inclusion_proof(client.request(request)).await.map_err(CallFailed::from)?.into_inner();
     let checkpoint = proof.checkpoint.ok_or_else(|| anyhow!("the hub gave no checkpoint with the proof"))?;
     let key = VerifierKey::parse(&key_text(key.unwrap_or(&checkpoint.verifier_key))?)?;
@@ -365,7 +276,8 @@ async fn prove_growth(
     let hashes = if from_tree_size == to_tree_size {
         Vec::new()
     } else {
-        let request = log::GetConsistencyProofRequest { from_tree_size, to_tree_size };
+        let request =
+            log::GetConsistencyProofRequest { from_tree_size, to_tree_size, log_origin: key.name().to_owned() };
         let mut service = AuditServiceClient::new(client.channel.clone());
         let proof = service.get_consistency_proof(client.request(request)).await.map_err(CallFailed::from)?;
         hashes(&proof.into_inner().hashes)?

@@ -1,18 +1,18 @@
 //! `AuditService`. Whoever reads entries is recorded before the first of them leaves.
 
+mod accesses;
+mod request;
+
 use std::{pin::Pin, sync::Arc};
 
 use access::Officer;
-use audit::{AuditError, AuditLog, Filter};
+use audit::{AuditError, LogView};
 use aws_lc_rs::digest;
 use chrono::Utc;
 use futures::{Stream, StreamExt};
 use prost::Message;
-use proto::{
-    audit::v1::{self as wire, audit_service_server::AuditService, entry::Kind},
-    options::v1::IdentifierKind,
-};
-use query::{Asked, Call, CallError, Hub, Violation};
+use proto::audit::v1::{self as wire, audit_service_server::AuditService, entry::Kind};
+use query::{Call, CallError, Hub, Violation};
 use tokio::sync::watch;
 use tonic::{Code, Request, Response, Status};
 
@@ -25,9 +25,6 @@ use crate::{
     status,
     tokens::Proof,
 };
-
-/// Entries on a page when the caller does not say.
-const PAGE_SIZE_DEFAULT: u32 = 50;
 
 pub(crate) struct AuditHandler {
     pub(crate) current: Arc<Current>,
@@ -48,20 +45,46 @@ impl AuditService for AuditHandler {
             .to_the_end(&call.caller.clone(), span, async move {
                 let request = request.into_inner();
                 let reader = reader(&hub, &call, request.reader.clone(), proof.as_deref()).await?;
-                let (filter, page_size) = match filter(&hub, &request) {
+                let (filter, page_size) = match request::filter(&hub, &request) {
                     Ok(parsed) => parsed,
                     Err(mut unreadable) => {
                         unreadable.asked.officer = Some(reader);
                         return Err(rejected(&hub, &call, *unreadable).await);
                     }
                 };
-                let mut reading = permitted(&hub, &call, &reader, details(&request)).await?;
-                reading.subjects = filter.subject.iter().cloned().collect();
+                let mut reading = permitted(&hub, &call, &reader, request::details(&request)).await?;
+                reading.subjects = filter.subjects.first().cloned().into_iter().collect();
                 let page = hub.audit.search(&filter, page_size, &request.page_token).await;
                 let page = page.map(|page| wire::SearchEntriesResponse {
                     entries: page.entries,
                     next_page_token: page.next_page_token,
                 });
+                record_reading(&hub, &call, reading, page, "page_token").await
+            })
+            .await
+    }
+
+    async fn list_subject_accesses(
+        &self,
+        request: Request<wire::ListSubjectAccessesRequest>,
+    ) -> Result<Response<wire::ListSubjectAccessesResponse>, Status> {
+        let (call, span) = self.begin("lienthong.audit.v1.AuditService/ListSubjectAccesses", &request)?;
+        let (hub, proof) = (self.current.hub(), call::proof(&request));
+        self.limit
+            .to_the_end(&call.caller.clone(), span, async move {
+                let request = request.into_inner();
+                let reader = reader(&hub, &call, request.reader.clone(), proof.as_deref()).await?;
+                let (period, page_size) = match accesses::period(&hub, &request) {
+                    Ok(parsed) => parsed,
+                    Err(mut unreadable) => {
+                        unreadable.asked.officer = Some(reader);
+                        return Err(rejected(&hub, &call, *unreadable).await);
+                    }
+                };
+                let mut reading =
+                    permitted(&hub, &call, &reader, request::times(&request.from, &request.until)).await?;
+                reading.subjects = period.subjects.first().cloned().into_iter().collect();
+                let page = accesses::list(&hub, &request, &period, page_size).await;
                 record_reading(&hub, &call, reading, page, "page_token").await
             })
             .await
@@ -74,8 +97,14 @@ impl AuditService for AuditHandler {
             .to_the_end(&call.caller.clone(), span, async move {
                 let request = request.into_inner();
                 let reader = reader(&hub, &call, request.reader, proof.as_deref()).await?;
-                let reading = permitted(&hub, &call, &reader, vec![detail("log_index", request.log_index)]).await?;
-                record_reading(&hub, &call, reading, hub.audit.entry(request.log_index).await, "log_index").await
+                let mut asked = vec![detail("log_index", request.log_index)];
+                asked.extend(origin_detail(&request.log_origin));
+                let reading = permitted(&hub, &call, &reader, asked).await?;
+                let entry = match hub.audit.log(&request.log_origin).await {
+                    Ok(log) => log.entry(request.log_index).await,
+                    Err(error) => Err(error),
+                };
+                record_reading(&hub, &call, reading, entry, "log_index").await
             })
             .await
     }
@@ -85,8 +114,8 @@ impl AuditService for AuditHandler {
         request: Request<wire::GetCheckpointRequest>,
     ) -> Result<Response<wire::Checkpoint>, Status> {
         let (_call, _span) = self.begin("lienthong.audit.v1.AuditService/GetCheckpoint", &request)?;
-        let log = &self.current.hub().audit;
-        Ok(Response::new(published(log, &log.checkpoint())))
+        let log = self.log(&request.into_inner().log_origin).await?;
+        Ok(Response::new(published(&log)))
     }
 
     async fn get_inclusion_proof(
@@ -94,15 +123,10 @@ impl AuditService for AuditHandler {
         request: Request<wire::GetInclusionProofRequest>,
     ) -> Result<Response<wire::InclusionProof>, Status> {
         let (_call, _span) = self.begin("lienthong.audit.v1.AuditService/GetInclusionProof", &request)?;
-        let request = request.into_inner();
-        // Kept here, because the log may grow before the proof is read.
-        let log = Arc::clone(&self.current.hub().audit);
-        let newest = log.checkpoint();
-        let tree_size = or_newest(request.tree_size, &newest);
-        let proof = log.inclusion_proof(request.log_index, tree_size).await;
-        let mut proof = proof.map_err(|error| from_log("log_index", &error))?;
-        proof.checkpoint = published_if_of(&log, &newest, tree_size);
-        Ok(Response::new(proof))
+        let wire::GetInclusionProofRequest { log_index, tree_size, log_origin } = request.into_inner();
+        let log = self.log(&log_origin).await?;
+        let proof = log.inclusion_proof(log_index, or_newest(tree_size, &log)).await;
+        Ok(Response::new(proof.map_err(|error| from_log("log_index", &error))?))
     }
 
     async fn get_consistency_proof(
@@ -110,12 +134,10 @@ impl AuditService for AuditHandler {
         request: Request<wire::GetConsistencyProofRequest>,
     ) -> Result<Response<wire::ConsistencyProof>, Status> {
         let (_call, _span) = self.begin("lienthong.audit.v1.AuditService/GetConsistencyProof", &request)?;
-        let wire::GetConsistencyProofRequest { from_tree_size, to_tree_size } = request.into_inner();
-        let log = Arc::clone(&self.current.hub().audit);
-        let newest = log.checkpoint();
-        let to_tree_size = or_newest(to_tree_size, &newest);
-        let hashes = log.consistency_proof(from_tree_size, to_tree_size).await;
-        let hashes = hashes.map_err(|error| match error {
+        let wire::GetConsistencyProofRequest { from_tree_size, to_tree_size, log_origin } = request.into_inner();
+        let log = self.log(&log_origin).await?;
+        let to_tree_size = or_newest(to_tree_size, &log);
+        let hashes = log.consistency_proof(from_tree_size, to_tree_size).await.map_err(|error| match error {
             AuditError::TreeSizeNotFound { .. } => wrong("to_tree_size", error.to_string()),
             AuditError::Proof(_) => wrong("from_tree_size", error.to_string()),
             error => from_log("from_tree_size", &error),
@@ -124,7 +146,7 @@ impl AuditService for AuditHandler {
             from_tree_size,
             to_tree_size,
             hashes: hashes.iter().map(|hash| hash.to_vec()).collect(),
-            checkpoint: published_if_of(&log, &newest, to_tree_size),
+            checkpoint: (log.checkpoint().tree_size == to_tree_size).then(|| published(&log)),
         }))
     }
 
@@ -142,13 +164,22 @@ impl AuditService for AuditHandler {
             .to_the_end(&call.caller.clone(), span, async move {
                 let request = request.into_inner();
                 let reader = reader(&hub, &call, request.reader, proof.as_deref()).await?;
-                let mut reading =
-                    permitted(&hub, &call, &reader, vec![detail("from_index", request.from_index)]).await?;
+                let mut asked = vec![detail("from_index", request.from_index)];
+                asked.extend(origin_detail(&request.log_origin));
+                let mut reading = permitted(&hub, &call, &reader, asked).await?;
+                let log = match hub.audit.log(&request.log_origin).await {
+                    Ok(log) => log,
+                    // Records the failure, and gives its status.
+                    Err(error) => {
+                        let failed =
+                            record_reading::<wire::LoggedEntry>(&hub, &call, reading, Err(error), "log_origin");
+                        return Err(failed.await.err().unwrap_or_else(|| wrong("log_origin", String::new())));
+                    }
+                };
                 reading.set_outcome(wire::entry::Outcome::Answered);
                 hub.record(&call, reading).await.map_err(|error| status::from_call(&error))?;
                 let caller = call.caller.clone();
-                let entries = hub
-                    .audit
+                let entries = log
                     .tail(request.from_index)
                     // A tail may go on for days: what is in force now decides, not what was when it began.
                     .map(move |entry| match current.hub().access.read_log(&caller, Some(&reader), Utc::now()) {
@@ -169,19 +200,24 @@ impl AuditHandler {
     fn begin<T>(&self, method: &'static str, request: &Request<T>) -> Result<(Call, tracing::Span), Status> {
         call::begin(method, request.metadata(), request.extensions(), self.timeouts)
     }
+
+    /// The log of an origin, as of now.
+    async fn log(&self, origin: &str) -> Result<LogView, Status> {
+        self.current.hub().audit.log(origin).await.map_err(|error| from_log("log_origin", &error))
+    }
 }
 
-fn published(log: &AuditLog, checkpoint: &audit::Checkpoint) -> wire::Checkpoint {
-    wire::Checkpoint { note: checkpoint.note.clone(), verifier_key: log.verifier().to_string() }
-}
-
-fn published_if_of(log: &AuditLog, checkpoint: &audit::Checkpoint, tree_size: u64) -> Option<wire::Checkpoint> {
-    (checkpoint.tree_size == tree_size).then(|| published(log, checkpoint))
+pub(super) fn published(log: &LogView) -> wire::Checkpoint {
+    wire::Checkpoint { note: log.checkpoint().note.clone(), verifier_key: log.verifier().to_string() }
 }
 
 /// The tree size asked for; 0 asks for the newest.
-fn or_newest(tree_size: u64, newest: &audit::Checkpoint) -> u64 {
-    if tree_size == 0 { newest.tree_size } else { tree_size }
+fn or_newest(tree_size: u64, log: &LogView) -> u64 {
+    if tree_size == 0 { log.checkpoint().tree_size } else { tree_size }
+}
+
+fn origin_detail(origin: &str) -> Option<wire::Detail> {
+    (!origin.is_empty()).then(|| request::recorded("log_origin", origin))
 }
 
 async fn reader(
@@ -256,74 +292,8 @@ async fn record_reading<M: Message>(
     }
 }
 
-fn detail(name: &str, value: impl ToString) -> wire::Detail {
+pub(super) fn detail(name: &str, value: impl ToString) -> wire::Detail {
     wire::Detail { name: name.to_owned(), value: value.to_string() }
-}
-
-/// What a search asked for, as its entry states it. The subject stands there as a keyed hash only.
-fn details(request: &wire::SearchEntriesRequest) -> Vec<wire::Detail> {
-    let mut details: Vec<_> = [
-        ("agency", &request.agency),
-        ("system", &request.system),
-        ("officer", &request.officer),
-        ("purpose", &request.purpose),
-        ("dossier_number", &request.dossier_number),
-        ("record_type", &request.record_type),
-        ("source", &request.source),
-        ("agreement", &request.agreement),
-    ]
-    .into_iter()
-    .filter(|(_, value)| !value.is_empty())
-    // A number in a filter may be a person's, pasted into the wrong place.
-    .map(|(name, value)| {
-        let unfit = parse::has_long_number(value) || value.chars().count() > 200;
-        detail(name, if unfit { "(not recorded: may be a personal number)" } else { value.as_str() })
-    })
-    .collect();
-    for (name, time) in [("from", &request.from), ("until", &request.until)] {
-        details.extend(time.as_ref().map(|time| detail(name, time)));
-    }
-    if request.outcome() != wire::entry::Outcome::Unspecified {
-        details.push(detail("outcome", request.outcome().as_str_name()));
-    }
-    details
-}
-
-fn filter(hub: &Hub, request: &wire::SearchEntriesRequest) -> Result<(Filter, usize), Box<Unreadable>> {
-    let given = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
-    let subject = if request.subject.is_empty() && request.subject_kind() == IdentifierKind::Unspecified {
-        None
-    } else {
-        let key = parse::identifier("subject", request.subject_kind(), &request.subject)?;
-        Some(hub.hasher.hash(key.kind, &key.value))
-    };
-    let page_size = match request.page_size {
-        0 => PAGE_SIZE_DEFAULT as usize,
-        size if size as usize <= audit::PAGE_SIZE_MAX => size as usize,
-        _ => {
-            let violation = Violation {
-                field: "page_size".to_owned(),
-                english: format!("must be at most {}", audit::PAGE_SIZE_MAX),
-                vietnamese: format!("không quá {}", audit::PAGE_SIZE_MAX),
-            };
-            return Err(Box::new(Unreadable { violations: vec![violation], asked: Asked::default() }));
-        }
-    };
-    let filter = Filter {
-        from: request.from,
-        until: request.until,
-        agency: given(&request.agency),
-        system: given(&request.system),
-        officer: given(&request.officer),
-        purpose: given(&request.purpose),
-        dossier_number: given(&request.dossier_number),
-        subject,
-        record_type: given(&request.record_type),
-        source: given(&request.source),
-        outcome: Some(request.outcome()).filter(|outcome| *outcome != wire::entry::Outcome::Unspecified),
-        agreement: given(&request.agreement),
-    };
-    Ok((filter, page_size))
 }
 
 /// The status of a field with an impossible value.
@@ -338,6 +308,7 @@ fn from_log(field: &str, error: &AuditError) -> Status {
         AuditError::EntryNotFound { .. } => {
             status::plain(Code::NotFound, "ENTRY_NOT_FOUND", &error.to_string(), "Không có mục nhật ký này.")
         }
+        AuditError::LogNotFound { .. } => wrong("log_origin", error.to_string()),
         AuditError::TreeSizeNotFound { .. } => wrong("tree_size", error.to_string()),
         AuditError::Proof(_) => status::plain(
             Code::NotFound,
@@ -351,6 +322,8 @@ fn from_log(field: &str, error: &AuditError) -> Status {
             status::plain(Code::DataLoss, "AUDIT_LOG_DAMAGED", &error.to_string(), "Nhật ký truy cập bị hỏng.")
         }
         AuditError::Store(_)
+        | AuditError::Timeout
+        | AuditError::Address
         | AuditError::File { .. }
         | AuditError::InUse { .. }
         | AuditError::NotALog { .. }

@@ -33,7 +33,8 @@ impl Checkpoint {
         let kept = read_checkpoints(&self.since, &key)?;
         let client = Client::of(&self.connect).await?;
         let mut service = AuditServiceClient::new(client.channel.clone());
-        let answer = service.get_checkpoint(client.request(log::GetCheckpointRequest {})).await;
+        let request = log::GetCheckpointRequest { log_origin: key.name().to_owned() };
+        let answer = service.get_checkpoint(client.request(request)).await;
         let note = answer.map_err(CallFailed::from)?.into_inner().note;
         let newest = audit::Checkpoint::open(&note, &key).context("the hub's newest checkpoint")?;
         for older in &kept {

@@ -2,20 +2,19 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
-use anyhow::ensure;
 use audit::{VerifierKey, verify::Progress};
 
 use super::{
     key_text,
+    store::Store,
     verify::{bar, show_progress},
 };
 use crate::show;
 
 #[derive(clap::Args)]
 pub(crate) struct Export {
-    /// SQLite file of the log, or a copy of it. The hub may be running on it.
-    #[arg(long, value_name = "FILE")]
-    database: PathBuf,
+    #[command(flatten)]
+    store: Store,
     /// The log's public key (name+hash+key), or a file that holds it.
     #[arg(long, value_name = "KEY")]
     key: String,
@@ -31,9 +30,9 @@ pub(crate) struct Export {
 impl Export {
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
         let key = VerifierKey::parse(&key_text(&self.key)?)?;
-        ensure!(self.database.is_file(), "{} is not a file", self.database.display());
+        let location = self.store.required()?;
         let bar = bar()?;
-        let exported = audit::tiles::export(&self.database, &key, &self.tiles, |verified, tree_size| {
+        let exported = audit::tiles::export(&location, &key, &self.tiles, |verified, tree_size| {
             show_progress(&bar, Progress { verified, tree_size });
         })
         .await;

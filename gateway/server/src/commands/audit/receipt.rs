@@ -84,7 +84,7 @@ impl Keep {
             response_digest: hex::encode(&receipt.response_digest),
             proof: None,
         };
-        match fetch_proof(client, receipt.log_index).await {
+        match fetch_proof(client, &receipt.log_origin, receipt.log_index).await {
             Ok((hashes, checkpoint)) => {
                 file.proof = Some(KeptProof { hashes: hashes.iter().map(hex::encode).collect(), checkpoint });
             }
@@ -137,7 +137,7 @@ impl ReceiptFile {
     /// Lets the hub prove that the entry is in the log as it is now.
     pub(crate) async fn check_with_hub(&self, client: &Client, key: &VerifierKey) -> anyhow::Result<Checkpoint> {
         self.check_origin(key)?;
-        let (hashes, note) = fetch_proof(client, self.log_index).await?;
+        let (hashes, note) = fetch_proof(client, &self.log_origin, self.log_index).await?;
         self.check_proof(&hashes, &note, key)
     }
 
@@ -170,8 +170,8 @@ impl ReceiptFile {
 }
 
 /// The audit path of an entry, and the newest checkpoint, to which it leads.
-async fn fetch_proof(client: &Client, log_index: u64) -> anyhow::Result<(Vec<Hash>, String)> {
-    let request = log::GetInclusionProofRequest { log_index, tree_size: 0 };
+async fn fetch_proof(client: &Client, origin: &str, log_index: u64) -> anyhow::Result<(Vec<Hash>, String)> {
+    let request = log::GetInclusionProofRequest { log_index, tree_size: 0, log_origin: origin.to_owned() };
     let mut service = AuditServiceClient::new(client.channel.clone());
     let proof = service.get_inclusion_proof(client.request(request)).await.map_err(CallFailed::from)?.into_inner();
     let checkpoint = proof.checkpoint.ok_or_else(|| anyhow!("the hub gave no checkpoint with the proof"))?;

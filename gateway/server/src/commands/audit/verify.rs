@@ -8,9 +8,9 @@ use std::{
 };
 
 use anyhow::{Context, bail, ensure};
-use audit::{Checkpoint, VerifierKey, verify::Progress};
+use audit::{Checkpoint, Location, VerifierKey, disclosure, verify::Progress};
 
-use super::{key_text, prove_growth, read_checkpoints, receipt::ReceiptFile};
+use super::{accesses, key_text, prove_growth, read_checkpoints, receipt::ReceiptFile, store::Store};
 use crate::{
     client::{Client, Profile},
     show,
@@ -19,21 +19,29 @@ use crate::{
 /// Verify a whole log, or a receipt, with the public key alone.
 #[derive(clap::Args)]
 #[command(after_long_help = include_str!("../../../../../deploy/help/audit-verify.txt"))]
-#[group(id = "what", required = true, multiple = true, args = ["database", "tiles", "receipt"])]
+#[group(
+    id = "what",
+    required = true,
+    multiple = true,
+    args = ["database", "database_url_file", "database_url_env", "tiles", "receipt"]
+)]
 pub(crate) struct Verify {
-    /// Whole log: its SQLite file, or a copy of it.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["tiles", "receipt"])]
-    database: Option<PathBuf>,
+    #[command(flatten)]
+    store: Store,
     /// Whole log: its folder of tiles, as `lienthong audit export` writes it.
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", conflicts_with = "Store")]
     tiles: Option<PathBuf>,
     /// With --tiles: remember in this file how far the verification came, and go on from there the next time.
     #[arg(long, value_name = "FILE", requires = "tiles")]
     state: Option<PathBuf>,
     /// Receipt, as `lienthong query --receipt` and `lienthong verify --receipt` keep it. With --tiles it is held against
     /// its entry there.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "Store")]
     receipt: Option<PathBuf>,
+    /// List of a subject's accesses, as `lienthong audit accesses --out` keeps it: whether it is the log's, and whether any was
+    /// left out.
+    #[arg(long, value_name = "FILE", requires = "tiles")]
+    accesses: Option<PathBuf>,
     /// The answer the receipt was given with, as --response keeps it.
     #[arg(long, value_name = "FILE", requires = "receipt")]
     response: Option<PathBuf>,
@@ -58,8 +66,8 @@ impl Verify {
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
         let key = VerifierKey::parse(&key_text(&self.key)?)?;
         let kept = read_checkpoints(&self.checkpoint, &key)?;
-        match (&self.database, &self.tiles, &self.receipt) {
-            (Some(database), ..) => self.database(database, &key, &kept).await?,
+        match (self.store.location()?, &self.tiles, &self.receipt) {
+            (Some(location), ..) => self.database(&location, &key, &kept).await?,
             (None, Some(tiles), receipt) => self.tiles(tiles, receipt.as_deref(), &key, kept)?,
             (None, None, Some(receipt)) => self.receipt(receipt, &key, &kept).await?,
             (None, None, None) => bail!("nothing to verify: give --database, --tiles or --receipt"),
@@ -67,10 +75,9 @@ impl Verify {
         Ok(ExitCode::SUCCESS)
     }
 
-    async fn database(&self, path: &Path, key: &VerifierKey, kept: &[Checkpoint]) -> anyhow::Result<()> {
-        ensure!(path.is_file(), "{} is not a file", path.display());
+    async fn database(&self, location: &Location, key: &VerifierKey, kept: &[Checkpoint]) -> anyhow::Result<()> {
         let bar = bar()?;
-        let report = audit::verify::verify_store(path, key, kept, |progress| show_progress(&bar, progress)).await;
+        let report = audit::verify::verify_store(location, key, kept, |progress| show_progress(&bar, progress)).await;
         bar.finish_and_clear();
         let report = report?;
         if self.json {
@@ -104,6 +111,10 @@ impl Verify {
             self.check_response(receipt)?;
             kept.extend(receipt.check_kept_proof(key)?);
         }
+        let list = self.accesses.as_deref().map(accesses::load).transpose()?;
+        if let Some(list) = &list {
+            kept.push(disclosure::covered(key, list)?);
+        }
         let bar = bar()?;
         let report =
             audit::tiles::verify(folder, key, &kept, self.state.as_deref(), |progress| show_progress(&bar, progress));
@@ -112,6 +123,10 @@ impl Verify {
         if let Some(receipt) = &receipt {
             receipt.check_entry(&audit::tiles::entry(folder, receipt.log_index, report.checkpoint.tree_size)?)?;
         }
+        let listed = match &list {
+            Some(list) => Some(disclosure::verify_list(folder, report.checkpoint.tree_size, key, list)?),
+            None => None,
+        };
         let (tree_size, root) = (report.checkpoint.tree_size, hex::encode(report.checkpoint.root_hash));
         if self.json {
             return Ok(show::line(serde_json::json!({
@@ -124,6 +139,7 @@ impl Verify {
                 "checkpoints": kept.len(),
                 "receipt_log_index": receipt.as_ref().map(|receipt| receipt.log_index),
                 "response_verified": self.response.is_some(),
+                "accesses_verified": listed,
             }))?);
         }
         show::line(format!(
@@ -137,6 +153,11 @@ impl Verify {
         }
         if !kept.is_empty() {
             show::line(format!("It holds unchanged all that {} checkpoints kept cover.", kept.len()))?;
+        }
+        if let Some(count) = listed {
+            show::line(format!(
+                "The list holds the {count} accesses of the subject that this log has, and none is left out."
+            ))?;
         }
         if let Some(receipt) = &receipt {
             show::line(format!("Entry {} is the one of the receipt, response digest included.", receipt.log_index))?;

@@ -196,7 +196,7 @@ impl Player<'_> {
     async fn prove(&self, client: &Client) -> anyhow::Result<serde_json::Value> {
         let index = self.last_index.ok_or_else(|| anyhow!("no search came before"))?;
         let key = self.dir.join("keys/log.pub");
-        let proven = audit_command::prove(client, index, key.to_str()).await?;
+        let proven = audit_command::prove(client, "", index, key.to_str()).await?;
         self.say(&format!(
             "{}\nEntry {index} is in the tree of {} entries: its hash and {} proof hashes give the signed root.",
             proven.checkpoint.note.trim_end(),
@@ -208,7 +208,7 @@ impl Player<'_> {
 
     async fn verify_log(&self) -> anyhow::Result<serde_json::Value> {
         let key = VerifierKey::parse(std::fs::read_to_string(self.dir.join("keys/log.pub"))?.trim())?;
-        let report = audit::verify::verify_store(&self.dir.join("audit.sqlite"), &key, &[], |_| {}).await?;
+        let report = audit::verify::verify_store(&self.dir.join("audit.sqlite").into(), &key, &[], |_| {}).await?;
         self.say(&format!(
             "{} entries, {} tree hashes and {} signed checkpoints verify.",
             report.tree_size, report.hash_count, report.checkpoint_count

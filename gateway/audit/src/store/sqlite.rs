@@ -1,0 +1,212 @@
+//! The log's SQLite file: its schema, and the statements that read and write it.
+//!
+//! Durability: write-ahead log with `synchronous = FULL`, so a commit is on the disk before it is reported.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::path::Path;
+use std::time::Duration;
+
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, SqliteConnection};
+
+use super::{Batch, SCHEMA_VERSION};
+use crate::error::AuditError;
+use crate::tree;
+
+const SCHEMA: &str = "
+CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+CREATE TABLE entries (log_index INTEGER PRIMARY KEY, entry BLOB NOT NULL) STRICT;
+CREATE TABLE hashes (position INTEGER PRIMARY KEY, hash BLOB NOT NULL) STRICT;
+CREATE TABLE heads (tree_size INTEGER PRIMARY KEY, note TEXT NOT NULL) STRICT;
+";
+
+/// One text for any number of entries, so that it is prepared once and the whole batch is one round trip to the
+/// connection's thread. Its values, in order: first log index, all entries end to end, JSON array of
+/// [offset from 1, length]; number of hashes, first position, all hashes end to end; size of the head to drop (or -1);
+/// size of the new head, its note.
+const APPEND: &str = "
+BEGIN IMMEDIATE;
+INSERT INTO entries (log_index, entry)
+    SELECT ? + key, substr(?, value ->> 0, value ->> 1) FROM json_each(?);
+WITH RECURSIVE place (n) AS (VALUES (0) UNION ALL SELECT n + 1 FROM place WHERE n + 1 < ?)
+    INSERT INTO hashes (position, hash) SELECT ? + n, substr(?, 32 * n + 1, 32) FROM place;
+DELETE FROM heads WHERE tree_size = ?;
+INSERT INTO heads (tree_size, note) VALUES (?, ?);
+COMMIT;
+";
+
+/// How the log's own connections are made.
+pub(crate) fn connect_options(path: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(path)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .busy_timeout(Duration::from_secs(5))
+        .disable_statement_logging()
+}
+
+/// Opens the connection that writes. A missing or empty file becomes a log.
+pub(super) async fn create_or_open(path: &Path, origin: &str) -> Result<SqliteConnection, AuditError> {
+    let mut connection = connect_options(path).create_if_missing(true).connect().await?;
+    let tables: i64 = sqlx::query_scalar("SELECT count(*) FROM sqlite_schema").fetch_one(&mut connection).await?;
+    if tables == 0 {
+        let mut transaction = connection.begin().await?;
+        sqlx::raw_sql(SCHEMA).execute(&mut *transaction).await?;
+        sqlx::query("INSERT INTO meta (name, value) VALUES ('schema_version', ?), ('origin', ?)")
+            .bind(SCHEMA_VERSION.to_string())
+            .bind(origin)
+            .execute(&mut *transaction)
+            .await?;
+        transaction.commit().await?;
+    }
+    check_meta(&mut connection, path, origin).await?;
+    Ok(connection)
+}
+
+/// Opens the connection that writes to a log there must be.
+pub(super) async fn reopen(path: &Path, origin: &str) -> Result<SqliteConnection, AuditError> {
+    let mut connection = connect_options(path).connect().await?;
+    check_meta(&mut connection, path, origin).await?;
+    Ok(connection)
+}
+
+/// Refuses files that are no audit log, are of a newer schema or of another origin.
+pub(super) async fn check_meta(connection: &mut SqliteConnection, path: &Path, origin: &str) -> Result<(), AuditError> {
+    let not_a_log = || AuditError::NotALog { path: path.display().to_string() };
+    let meta: HashMap<String, String> = sqlx::query_as("SELECT name, value FROM meta")
+        .fetch_all(connection)
+        .await
+        .map_err(|error| if is_foreign(&error) { not_a_log() } else { error.into() })?
+        .into_iter()
+        .collect();
+    let found: i64 = meta.get("schema_version").and_then(|text| text.parse().ok()).ok_or_else(not_a_log)?;
+    if found > SCHEMA_VERSION {
+        return Err(AuditError::NewerSchema { found, known: SCHEMA_VERSION });
+    }
+    match meta.get("origin") {
+        Some(stored) if stored == origin => Ok(()),
+        Some(stored) => Err(AuditError::Origin { found: stored.clone(), expected: origin.to_owned() }),
+        None => Err(not_a_log()),
+    }
+}
+
+/// True if the table is missing (SQLITE_ERROR) or the file no database at all (SQLITE_NOTADB).
+fn is_foreign(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code());
+    matches!(code.as_deref(), Some("1" | "26"))
+}
+
+/// Writes a batch in one durable transaction. After an error nothing of it may be acknowledged.
+pub(super) async fn append(connection: &mut SqliteConnection, batch: Batch) -> Result<(), sqlx::Error> {
+    let mut start = 1;
+    let mut places = Vec::with_capacity(batch.lengths.len());
+    for length in &batch.lengths {
+        places.push(format!("[{start},{length}]"));
+        start += length;
+    }
+    sqlx::query(APPEND)
+        .bind(batch.first_index as i64)
+        .bind(batch.entries)
+        .bind(format!("[{}]", places.join(",")))
+        .bind(batch.hashes.len() as i64)
+        .bind(tree::stored_count(batch.first_index) as i64)
+        .bind(batch.hashes.concat())
+        .bind(batch.dropped_head.map_or(-1, |size| size as i64))
+        .bind(batch.tree_size as i64)
+        .bind(batch.note)
+        .execute(connection)
+        .await
+        .map(|_| ())
+}
+
+/// Ends a transaction that failed half-way, if one is open.
+pub(super) async fn roll_back(connection: &mut SqliteConnection) {
+    // Without an open transaction this fails, and that is the state wanted.
+    let _ = sqlx::query("ROLLBACK").execute(connection).await;
+}
+
+/// Stores a first checkpoint, that of the empty tree.
+pub(super) async fn insert_head(
+    connection: &mut SqliteConnection,
+    tree_size: u64,
+    note: &str,
+) -> Result<(), sqlx::Error> {
+    sqlx::query("INSERT INTO heads (tree_size, note) VALUES (?, ?)")
+        .bind(tree_size as i64)
+        .bind(note)
+        .execute(connection)
+        .await
+        .map(|_| ())
+}
+
+/// Opens the file for reading only. Without a write-ahead log beside it nobody has it open, and it can be read from a
+/// medium on which nothing can be written.
+pub(super) async fn read(path: &Path, origin: &str) -> Result<SqliteConnection, AuditError> {
+    let mut write_ahead_log = path.as_os_str().to_owned();
+    write_ahead_log.push("-wal");
+    let closed = !Path::new(&write_ahead_log).exists();
+    let options = SqliteConnectOptions::new().filename(path).read_only(true).immutable(closed);
+    let mut connection = options.disable_statement_logging().connect().await?;
+    check_meta(&mut connection, path, origin).await?;
+    Ok(connection)
+}
+
+pub(super) async fn heads(
+    connection: &mut SqliteConnection,
+    condition: &str,
+    first: i64,
+    last: i64,
+) -> Result<Vec<(i64, Vec<u8>)>, sqlx::Error> {
+    let select = format!("SELECT tree_size, CAST(note AS BLOB) FROM heads WHERE {condition}");
+    sqlx::query_as(AssertSqlSafe(select)).bind(first).bind(last).fetch_all(connection).await
+}
+
+/// First and one past the last log index, first and one past the last position.
+pub(super) async fn ends(connection: &mut SqliteConnection) -> Result<(i64, i64, i64, i64), sqlx::Error> {
+    sqlx::query_as(
+        "SELECT coalesce((SELECT min(log_index) FROM entries), 0), coalesce((SELECT max(log_index) FROM entries), -1) + 1,
+                coalesce((SELECT min(position) FROM hashes), 0), coalesce((SELECT max(position) FROM hashes), -1) + 1",
+    )
+    .fetch_one(connection)
+    .await
+}
+
+pub(super) async fn hashes_at(
+    connection: &mut SqliteConnection,
+    positions: &[u64],
+) -> Result<Vec<(i64, Vec<u8>)>, sqlx::Error> {
+    let select = "SELECT position, hash FROM hashes WHERE position IN (SELECT value FROM json_each(?))";
+    sqlx::query_as(select).bind(json_array(positions)).fetch_all(connection).await
+}
+
+pub(super) async fn hashes_within(
+    connection: &mut SqliteConnection,
+    positions: &Range<u64>,
+) -> Result<Vec<(i64, Vec<u8>)>, sqlx::Error> {
+    let select = "SELECT position, hash FROM hashes WHERE position >= ? AND position < ? ORDER BY position";
+    sqlx::query_as(select).bind(positions.start as i64).bind(positions.end as i64).fetch_all(connection).await
+}
+
+pub(super) async fn entries_at(
+    connection: &mut SqliteConnection,
+    indices: &[u64],
+) -> Result<Vec<(i64, Vec<u8>)>, sqlx::Error> {
+    let select = "SELECT log_index, entry FROM entries
+                  WHERE log_index IN (SELECT value FROM json_each(?)) ORDER BY log_index";
+    sqlx::query_as(select).bind(json_array(indices)).fetch_all(connection).await
+}
+
+pub(super) async fn entries_within(
+    connection: &mut SqliteConnection,
+    range: &Range<u64>,
+) -> Result<Vec<(i64, Vec<u8>)>, sqlx::Error> {
+    let select = "SELECT log_index, entry FROM entries WHERE log_index >= ? AND log_index < ? ORDER BY log_index";
+    sqlx::query_as(select).bind(range.start as i64).bind(range.end as i64).fetch_all(connection).await
+}
+
+/// Numbers as a JSON array, to bind a list of any length as one value.
+fn json_array(numbers: &[u64]) -> String {
+    let texts: Vec<String> = numbers.iter().map(u64::to_string).collect();
+    format!("[{}]", texts.join(","))
+}

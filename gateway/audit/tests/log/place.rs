@@ -1,0 +1,249 @@
+//! A log of a test's own, in a file or in a database, and what only the keeper of a store can do to it.
+
+use std::path::PathBuf;
+
+use audit::{AuditLog, Location, Options, SigningKey, VerifierKey};
+use sqlx::{ConnectOptions, Connection, PgConnection};
+
+pub const ORIGIN: &str = "gialai.example.vn/lienthong";
+/// The tables that hold a log.
+const TABLES: [&str; 3] = ["entries", "hashes", "heads"];
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Store {
+    Sqlite,
+    /// On the server named by `LIENTHONG_TEST_POSTGRES`.
+    Postgres,
+}
+
+impl Store {
+    pub fn available(self) -> bool {
+        let there = self == Self::Sqlite || server().is_some();
+        if !there {
+            println!("{self:?} is not tested: no server is named; tests/run starts one");
+        }
+        there
+    }
+}
+
+fn server() -> Option<String> {
+    std::env::var("LIENTHONG_TEST_POSTGRES").ok()
+}
+
+/// A place for a log, and its key; gone when dropped.
+pub struct Place {
+    pub directory: tempfile::TempDir,
+    pub store: Store,
+    key: String,
+    database: String,
+    saved: std::cell::Cell<u32>,
+}
+
+impl Place {
+    pub async fn empty(store: Store) -> Self {
+        let key = SigningKey::generate(ORIGIN).unwrap().to_text().to_string();
+        Self::with_key(store, key).await
+    }
+
+    /// A place for another log of the same key.
+    pub async fn again(&self) -> Self {
+        Self::with_key(self.store, self.key.clone()).await
+    }
+
+    async fn with_key(store: Store, key: String) -> Self {
+        let random = SigningKey::generate("name").unwrap().verifier().id();
+        let database = format!("lienthong_log_{:08x}", u32::from_be_bytes(random));
+        if store == Store::Postgres {
+            administer(format!("CREATE DATABASE {database}")).await;
+        }
+        let directory = tempfile::tempdir().unwrap();
+        Self { directory, store, key, database, saved: std::cell::Cell::new(0) }
+    }
+
+    pub fn path(&self) -> PathBuf {
+        self.directory.path().join("audit.db")
+    }
+
+    /// Where the log is, as text: a path or an address.
+    pub fn address(&self) -> String {
+        match self.store {
+            Store::Sqlite => self.path().display().to_string(),
+            Store::Postgres => {
+                let server = server().unwrap();
+                format!("{}/{}", server.rsplit_once('/').unwrap().0, self.database)
+            }
+        }
+    }
+
+    pub fn location(&self) -> Location {
+        location(&self.address())
+    }
+
+    pub fn key(&self) -> SigningKey {
+        SigningKey::parse(&self.key).unwrap()
+    }
+
+    pub fn verifier(&self) -> VerifierKey {
+        self.key().verifier().clone()
+    }
+
+    pub async fn open(&self) -> AuditLog {
+        self.open_with(Options::default()).await
+    }
+
+    pub async fn open_with(&self, options: Options) -> AuditLog {
+        AuditLog::open(&self.location(), self.key(), options).await.unwrap()
+    }
+
+    /// Verifies the log without any checkpoint kept earlier.
+    pub async fn verify(&self) -> Result<audit::verify::Report, audit::verify::VerifyError> {
+        audit::verify::verify_store(&self.location(), &self.verifier(), &[], |_| {}).await
+    }
+
+    /// Changes the store behind the log's back. The statements are SQLite's; those for PostgreSQL are made from them.
+    pub async fn tamper(&self, sql: &str) {
+        match self.store {
+            Store::Sqlite => {
+                let options = sqlx::sqlite::SqliteConnectOptions::new().filename(self.path());
+                let mut connection = options.connect().await.unwrap();
+                sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut connection).await.unwrap();
+                connection.close().await.unwrap();
+            }
+            Store::Postgres => {
+                let mut defaults = String::new();
+                for table in TABLES {
+                    defaults += &format!("ALTER TABLE {table} ALTER log_id SET DEFAULT 1; ");
+                }
+                if !sql.contains("meta") {
+                    self.execute(&defaults).await;
+                }
+                self.execute(&for_postgres(sql)).await;
+            }
+        }
+    }
+
+    pub async fn connect(&self) -> PgConnection {
+        let options: sqlx::postgres::PgConnectOptions = self.address().parse().unwrap();
+        options.options([("search_path", "lienthong_audit")]).connect().await.unwrap()
+    }
+
+    async fn execute(&self, sql: &str) {
+        let mut connection = self.connect().await;
+        sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut connection).await.unwrap();
+        connection.close().await.unwrap();
+    }
+
+    /// Lets every write of a checkpoint fail, as a full disk would.
+    pub async fn break_heads(&self) {
+        match self.store {
+            Store::Sqlite => {
+                let trigger =
+                    "CREATE TRIGGER broken BEFORE INSERT ON heads BEGIN SELECT RAISE(ABORT, 'disk full'); END";
+                self.tamper(trigger).await;
+            }
+            Store::Postgres => {
+                self.execute(
+                    "CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS
+                     'BEGIN RAISE EXCEPTION USING ERRCODE = ''53100''; END';
+                     CREATE TRIGGER broken BEFORE INSERT ON heads FOR EACH ROW EXECUTE FUNCTION fail()",
+                )
+                .await;
+            }
+        }
+    }
+
+    pub async fn mend_heads(&self) {
+        match self.store {
+            Store::Sqlite => self.tamper("DROP TRIGGER broken").await,
+            Store::Postgres => self.execute("DROP TRIGGER broken ON heads; DROP FUNCTION fail").await,
+        }
+    }
+
+    /// Keeps a copy of the log, which must be closed.
+    pub async fn save(&self) -> u32 {
+        let number = self.saved.get();
+        self.saved.set(number + 1);
+        match self.store {
+            Store::Sqlite => drop(std::fs::copy(self.path(), self.copy(number)).unwrap()),
+            Store::Postgres => {
+                let mut copy = format!("CREATE SCHEMA saved{number}; ");
+                for table in TABLES {
+                    copy += &format!("CREATE TABLE saved{number}.{table} AS TABLE {table}; ");
+                }
+                self.execute(&copy).await;
+            }
+        }
+        number
+    }
+
+    /// Puts a copy back.
+    pub async fn restore(&self, number: u32) {
+        match self.store {
+            Store::Sqlite => drop(std::fs::copy(self.copy(number), self.path()).unwrap()),
+            Store::Postgres => {
+                self.wipe().await;
+                let inserts = TABLES.map(|table| format!("INSERT INTO {table} SELECT * FROM saved{number}.{table}; "));
+                self.execute(&inserts.concat()).await;
+            }
+        }
+    }
+
+    /// Removes the log.
+    pub async fn wipe(&self) {
+        match self.store {
+            Store::Sqlite => std::fs::remove_file(self.path()).unwrap(),
+            Store::Postgres => {
+                self.execute("TRUNCATE entries, hashes, heads, postings, blocks, index_state").await;
+            }
+        }
+    }
+
+    fn copy(&self, number: u32) -> PathBuf {
+        self.directory.path().join(format!("saved{number}.db"))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if self.store == Store::Postgres {
+            let drop = format!("DROP DATABASE {} WITH (FORCE)", self.database);
+            let dropping = std::thread::spawn(move || {
+                tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(administer(drop));
+            });
+            let _ = dropping.join();
+        }
+    }
+}
+
+/// A log's place from a path or an address.
+pub(crate) fn location(address: &str) -> Location {
+    if address.starts_with("postgres://") {
+        Location::postgres(address).unwrap()
+    } else {
+        Location::File(address.into())
+    }
+}
+
+async fn administer(sql: String) {
+    let mut connection = PgConnection::connect(&server().unwrap()).await.unwrap();
+    sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut connection).await.unwrap();
+}
+
+/// Byte strings are all that the statements of these tests spell differently.
+fn for_postgres(sql: &str) -> String {
+    let mut parts = sql.split("x'");
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        text += &format!("'\\x{}", part.replacen('\'', "'::bytea", 1));
+    }
+    let zeros = |text: &str| {
+        let mut parts = text.split("zeroblob(");
+        let mut out = parts.next().unwrap_or_default().to_owned();
+        for part in parts {
+            let (count, rest) = part.split_once(')').unwrap();
+            out += &format!("decode(repeat('00', {count}), 'hex'){rest}");
+        }
+        out
+    };
+    zeros(&text)
+}
