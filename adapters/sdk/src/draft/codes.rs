@@ -106,7 +106,7 @@ fn worded(label: &str) -> String {
 fn shared(label: &str, list_name: &str) -> Option<String> {
     let list = code_list(list_name)?;
     let english = || list.entries().iter().find(|entry| entry.label_en.eq_ignore_ascii_case(label.trim()));
-    let named = list.by_name(label).ok().or_else(|| english());
+    let named = list.by_name(label).ok().or_else(english);
     named.or_else(|| list.by_code(label)).map(|entry| entry.code.to_owned())
 }
 

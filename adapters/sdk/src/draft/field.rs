@@ -121,13 +121,11 @@ pub(super) fn field(
             options.push(format!("vintage = {}", string(target.vintage.as_deref().unwrap_or("2018"))));
             written.doubts.push("which edition of VSIC: 2018, or 2025 (in force since 15 November 2025)?".to_owned());
         }
-        "address" => {
-            if role("commune").is_some() || role("province").is_some() {
-                written.doubts.push(
-                    "vintage = \"pre-2025\" or \"post-2025\" when all codes are from before or after 1 July 2025"
-                        .to_owned(),
-                );
-            }
+        "address" if role("commune").is_some() || role("province").is_some() => {
+            written.doubts.push(
+                "vintage = \"pre-2025\" or \"post-2025\" when all codes are from before or after 1 July 2025"
+                    .to_owned(),
+            );
         }
         _ => {}
     }
