@@ -10,6 +10,7 @@ mod decisions;
 mod demo;
 mod denials;
 mod design;
+mod draft;
 mod exhausted;
 mod faults;
 mod kill;

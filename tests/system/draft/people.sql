@@ -1,0 +1,4 @@
+CREATE TABLE citizens (row_no INT PRIMARY KEY, national_id VARCHAR(15), old_id_card VARCHAR(12), last_name VARCHAR(30), middle_name VARCHAR(50), first_name VARCHAR(30), sex SMALLINT, dob DATE, ethnic_group VARCHAR(40), home_town VARCHAR(200), father_name VARCHAR(100), mother_name VARCHAR(100), is_dead SMALLINT, updated_at TIMESTAMP NULL);
+CREATE UNIQUE INDEX ux_national ON citizens (national_id);
+INSERT INTO citizens VALUES (1, '052185000123', '215123456', 'NguyÔn', 'ThÞ', 'Hoµ', 2, '1985-03-12', 'Ba na', 'B×nh §Þnh', 'NguyÔn V¨n An', NULL, 0, '2025-01-01 00:00:00'), (2, '052085000124', '215123457', 'TrÇn', 'V¨n', 'Dòng', 1, '1985-11-02', 'Kinh', 'An Nh¬n', 'TrÇn V¨n Lùc', NULL, 0, '2025-01-01 00:00:00'), (3, '064090000001', NULL, 'Lª', '§øc', 'ThiÖn', 1, '1990-01-01', 'Kinh', 'Gia Lai', 'Lª V¨n B×nh', NULL, 0, '2025-01-01 00:00:00');
+CREATE TABLE change_log (id INT PRIMARY KEY, name VARCHAR(100), code VARCHAR(10));
