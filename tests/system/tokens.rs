@@ -9,6 +9,7 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use prost_types::FieldMask;
 use proto::{
     audit::v1::{self as log, audit_service_client::AuditServiceClient},
+    options::v1::IdentifierKind,
     query::v1::{self as wire, query_service_client::QueryServiceClient, subject::Identifier},
 };
 use rcgen::{KeyPair, PublicKeyData};
@@ -49,6 +50,14 @@ fn carrying<T>(message: T, authorizations: &[&str]) -> Request<T> {
 fn withheld(answer: &wire::QueryResponse) -> Vec<(&str, &str)> {
     let fields = answer.results.iter().flat_map(|result| &result.withheld);
     fields.map(|field| (field.path.split('.').next().unwrap(), field.reason.as_str())).collect()
+}
+
+fn about(personal_id: &str) -> log::ListSubjectAccessesRequest {
+    log::ListSubjectAccessesRequest {
+        subject_kind: IdentifierKind::PersonalId.into(),
+        subject: personal_id.to_owned(),
+        ..Default::default()
+    }
 }
 
 async fn entry(hub: &Hub, files: &HubFiles, log_index: u64) -> log::Entry {
@@ -213,6 +222,33 @@ async fn tokens_prove_officers_and_wrong_ones_open_nothing() {
     let citizen = format!("Bearer {}", citizens.tokens["079203012345"]);
     let status = client.query(carrying(request(&somebody, Some("CB-0017")), &[&citizen])).await.unwrap_err();
     assert_eq!(refused(&hub, &files, &status).await, (Code::PermissionDenied, "TOKEN_OF_CITIZEN".to_owned()));
+    // It opens the list of those who looked at that citizen, to a system that may not read the log; and nobody else's.
+    client.query(carrying(request("079203012345", None), &[&good])).await.unwrap();
+    let mut log_client = AuditServiceClient::new(client_of(&hub, &files, "H21.99/all").await);
+    let own = about("079203012345");
+    let seen = log_client.list_subject_accesses(carrying(own.clone(), &[&citizen])).await.unwrap().into_inner();
+    assert_eq!(seen.accesses.len(), 1, "{seen:?}");
+    let search = log::SearchEntriesRequest {
+        reader: Some(log::Officer { id: "2".to_owned(), name: "Giám sát".to_owned(), ..Default::default() }),
+        page_size: 1,
+        ..Default::default()
+    };
+    let mut console = AuditServiceClient::new(client_of(&hub, &files, "H21.90/console").await);
+    let newest = console.search_entries(search).await.unwrap().into_inner().entries.remove(0).entry.unwrap();
+    assert!(newest.kind() == log::entry::Kind::LogRead && newest.officer.is_none(), "{newest:?}");
+    assert_eq!(newest.subjects[0].hash, seen.subject_hashes[0].hash, "the reading is recorded, with whom it was about");
+    for (request, authorizations, reason) in [
+        (about(&somebody), vec![citizen.as_str()], "TOKEN_OF_CITIZEN"),
+        (
+            log::ListSubjectAccessesRequest { subject_kind: IdentifierKind::LegacyId.into(), ..about("212345678") },
+            vec![citizen.as_str()],
+            "TOKEN_OF_CITIZEN",
+        ),
+        (own, vec![good.as_str()], "ACTION_NOT_IN_AGREEMENT"),
+    ] {
+        let status = log_client.list_subject_accesses(carrying(request, &authorizations)).await.unwrap_err();
+        assert_eq!(refused(&hub, &files, &status).await, (Code::PermissionDenied, reason.to_owned()));
+    }
 
     // The provider takes another key: its tokens are accepted, those of the key it withdrew are not.
     let provider = provider.rotate(&files, &second, &clients);

@@ -40,6 +40,14 @@ impl Proof {
             Holder::Citizen { .. } => None,
         }
     }
+
+    /// The personal number of the citizen it proves.
+    pub(crate) fn citizen(&self) -> Option<&str> {
+        match &self.holder {
+            Holder::Officer(_) => None,
+            Holder::Citizen { personal_id } => Some(personal_id),
+        }
+    }
 }
 
 /// Whom a token is about.

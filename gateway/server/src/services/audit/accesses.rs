@@ -3,11 +3,19 @@
 use audit::{AuditError, Filter, disclosure};
 use chrono::Utc;
 use prost_types::Timestamp;
-use proto::audit::v1 as wire;
-use query::Hub;
+use proto::{
+    audit::v1::{self as wire, entry::Kind},
+    options::v1::IdentifierKind,
+};
+use query::{Call, Hub};
+use tonic::Status;
 
-use super::{published, request};
-use crate::parse::{self, Unreadable};
+use super::{detail, published, request};
+use crate::{
+    parse::{self, Unreadable},
+    status,
+    tokens::{Proof, TokenError},
+};
 
 /// Reads what was asked: about whom, in which period, how many at a time.
 pub(super) fn period(
@@ -22,6 +30,24 @@ pub(super) fn period(
         ..Filter::default()
     };
     Ok((filter, request::page_size(request.page_size)?))
+}
+
+/// Decides whether a citizen reads of themselves, which needs no agreement: the token is the right. Gives the entry to record
+/// the reading with; it names no officer, for there was none.
+pub(super) fn by_subject(
+    call: &Call,
+    request: &wire::ListSubjectAccessesRequest,
+    citizen: Option<&Proof>,
+    details: Vec<wire::Detail>,
+) -> Result<wire::Entry, Status> {
+    let own = citizen.filter(|proof| {
+        request.subject_kind() == IdentifierKind::PersonalId && proof.citizen() == Some(request.subject.as_str())
+    });
+    let own = own.ok_or_else(|| status::from_token(TokenError::OfCitizen))?;
+    let mut entry = query::begin_entry(Kind::LogRead, call);
+    entry.details = details;
+    entry.details.extend([detail("reader", "citizen"), detail("issuer", &own.issuer)]);
+    Ok(entry)
 }
 
 /// One page. The moment for which disclosure is decided goes with the page token, so that it is one for the whole list.
