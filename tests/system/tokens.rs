@@ -17,6 +17,8 @@ use serde_json::{Value, json};
 use tests::{Databases, Engine, Hub, HubFiles, Provider, Settings, SigningKey, client_of, error_info};
 use tonic::{Code, Request, Status, metadata::MetadataValue, transport::Channel};
 
+use crate::command::{self, path, profile, run};
+
 const RESIDENT: &str = "lienthong.population.v1.Resident";
 
 fn signing_key(id: &'static str) -> SigningKey {
@@ -218,6 +220,13 @@ async fn tokens_prove_officers_and_wrong_ones_open_nothing() {
     let mut thief = QueryServiceClient::new(client_of(&hub, &files, "H21.12/civil-status").await);
     let status = thief.query(carrying(request(&somebody, None), &[&good])).await.unwrap_err();
     assert_eq!(refused(&hub, &files, &status).await, (Code::Unauthenticated, "TOKEN_OF_OTHER_AGENCY".to_owned()));
+    // A command line sends it, too, with a stream that goes on.
+    let token = path(&files, "officer.token");
+    fs::write(&token, good.trim_start_matches("Bearer ")).unwrap();
+    let console = profile(&files, &hub, "H21.90/console");
+    let followed = run(&["audit", "tail", "-p", &console, "--from-index", "0", "--token-file", &token]);
+    let followed = command::text(&followed);
+    assert!(followed.contains("TOKEN_OF_OTHER_AGENCY"), "{followed}");
     // A citizen's token opens no record.
     let citizen = format!("Bearer {}", citizens.tokens["079203012345"]);
     let status = client.query(carrying(request(&somebody, Some("CB-0017")), &[&citizen])).await.unwrap_err();

@@ -99,8 +99,14 @@ impl Client {
 
     /// A request with the client's deadline and token.
     pub(crate) fn request<T>(&self, message: T) -> Request<T> {
-        let mut request = Request::new(message);
+        let mut request = self.request_without_end(message);
         request.set_timeout(self.timeout);
+        request
+    }
+
+    /// A request with the client's token for a stream that goes on until one side ends it.
+    pub(crate) fn request_without_end<T>(&self, message: T) -> Request<T> {
+        let mut request = Request::new(message);
         if let Some(token) = &self.token {
             request.metadata_mut().insert("authorization", token.clone());
         }

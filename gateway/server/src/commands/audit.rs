@@ -170,11 +170,12 @@ impl Tail {
             Some(index) => index,
             None => {
                 let request = log::GetCheckpointRequest { log_origin: self.origin.clone() };
-                let checkpoint = service.get_checkpoint(request).await.map_err(CallFailed::from)?;
+                let checkpoint = service.get_checkpoint(client.request(request)).await.map_err(CallFailed::from)?;
                 tree_size(&checkpoint.into_inner())?
             }
         };
         let request = log::TailEntriesRequest { from_index, reader: client.reader(), log_origin: self.origin };
+        let request = client.request_without_end(request);
         let mut entries = service.tail_entries(request).await.map_err(CallFailed::from)?.into_inner();
         while let Some(entry) = entries.next().await {
             let entry = entry.map_err(CallFailed::from)?;
