@@ -5,6 +5,7 @@ mod accesses;
 mod adapter;
 mod attacks;
 mod bad_input;
+mod batch;
 mod command;
 mod decisions;
 mod demo;

@@ -62,7 +62,7 @@ impl Limit {
         std::mem::take(&mut self.lock().refused)
     }
 
-    /// Runs a call to its end, or refuses it.
+    /// Runs a call to its end, or refuses it. The work is moved several times on its way: large, it had better be boxed.
     pub(crate) async fn to_the_end<T: Send + 'static>(
         &self,
         caller: &Caller,

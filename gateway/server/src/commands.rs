@@ -3,6 +3,7 @@
 mod access;
 mod adapter;
 mod audit;
+mod batch;
 mod config;
 mod demo;
 mod dev;
@@ -32,6 +33,8 @@ enum Command {
     Query(query::Query),
     /// Ask whether claimed values agree with the registers; no value is released.
     Verify(query::Verify),
+    /// Ask the same question about many subjects, from a file into a file; goes on where it stopped.
+    Batch(Box<batch::Batch>),
     /// Have a running hub read its files again: all or nothing, recorded with digests. For operators.
     Reload(reload::Reload),
     /// Search, follow, prove and verify the audit log.
@@ -82,6 +85,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Serve(command) => command.run().await,
         Command::Query(command) => command.run().await,
         Command::Verify(command) => command.run().await,
+        Command::Batch(command) => command.run().await,
         Command::Reload(command) => command.run().await,
         Command::Audit(command) => command.run().await,
         Command::Access(command) => command.run(),

@@ -1,6 +1,11 @@
 //! Puts the hub together from its configuration and runs it.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use access::{AccessFiles, AccessSet};
 use anyhow::Context;
@@ -102,6 +107,12 @@ pub(crate) fn access_files(config: &Config) -> AccessFiles {
     }
 }
 
+/// A new log may be the first thing in its folder.
+fn make_folder(file: &Path) -> anyhow::Result<()> {
+    let folder = file.parent().unwrap_or(Path::new(""));
+    std::fs::create_dir_all(folder).with_context(|| format!("{}: the folder of the audit log", folder.display()))
+}
+
 /// Opens the log, listens and serves. Sources that are down do not hold it up. Changed files are reloaded, all of them
 /// also when the signal comes.
 pub(crate) async fn start(config: &Config, hangup: Option<Signal>) -> anyhow::Result<Running> {
@@ -113,6 +124,9 @@ pub(crate) async fn start(config: &Config, hangup: Option<Signal>) -> anyhow::Re
         tracing::error!("{problem}; it stays out, the other sources are served");
     }
     let options = audit::Options { queue_size_max: config.audit.queue_entries_max, ..audit::Options::default() };
+    if let Location::File(file) = &parts.log_location {
+        make_folder(file)?;
+    }
     let audit = AuditLog::open(&parts.log_location, parts.signing_key, options).await?;
     let publishing = config.audit.tiles.as_ref().map(|folder| {
         let publisher = Publisher {

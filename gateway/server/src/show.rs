@@ -36,10 +36,18 @@ fn width() -> Option<u16> {
 
 /// Any message of the contract as JSON, records inside included.
 pub(crate) fn json(schema: &Schema, name: &str, message: &impl prost::Message) -> anyhow::Result<String> {
+    Ok(serde_json::to_string_pretty(&dynamic(schema, name, message)?)?)
+}
+
+/// As [`json`], in one line.
+pub(crate) fn json_line(schema: &Schema, name: &str, message: &impl prost::Message) -> anyhow::Result<String> {
+    Ok(serde_json::to_string(&dynamic(schema, name, message)?)?)
+}
+
+fn dynamic(schema: &Schema, name: &str, message: &impl prost::Message) -> anyhow::Result<DynamicMessage> {
     let descriptor =
         schema.pool().get_message_by_name(name).ok_or_else(|| anyhow::anyhow!("{name} is not in the descriptors"))?;
-    let dynamic = DynamicMessage::decode(descriptor, message.encode_to_vec().as_slice())?;
-    Ok(serde_json::to_string_pretty(&dynamic)?)
+    Ok(DynamicMessage::decode(descriptor, message.encode_to_vec().as_slice())?)
 }
 
 /// The leaf values of a record as (path, text), elements of repeated messages numbered from 0.

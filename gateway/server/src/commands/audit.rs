@@ -95,9 +95,7 @@ impl Audit {
 }
 
 fn json_line(schema: &Schema, entry: &log::LoggedEntry) -> anyhow::Result<String> {
-    let pretty: serde_json::Value =
-        serde_json::from_str(&show::json(schema, "lienthong.audit.v1.LoggedEntry", entry)?)?;
-    Ok(pretty.to_string())
+    show::json_line(schema, "lienthong.audit.v1.LoggedEntry", entry)
 }
 
 /// Prints entries for people, one row each.

@@ -74,8 +74,9 @@ struct Subject {
     budget_unit_code: Option<String>,
 }
 
+/// Why it is asked.
 #[derive(clap::Args)]
-struct Purpose {
+pub(super) struct Purpose {
     /// Purpose code from the purpose catalogue.
     #[arg(long, value_name = "CODE")]
     purpose: String,
@@ -101,7 +102,7 @@ impl Subject {
 }
 
 impl Purpose {
-    fn message(self) -> wire::Purpose {
+    pub(super) fn message(self) -> wire::Purpose {
         wire::Purpose { code: self.purpose, dossier_number: self.dossier, justification: self.justification }
     }
 }

@@ -42,16 +42,20 @@ impl QueryService for QueryHandler {
         )?;
         let (hub, proof) = (self.current.hub(), call::proof(&request));
         self.limit
-            .to_the_end(&call.caller.clone(), span, async move {
-                let question = match validate(|| parse::question(&hub, request.into_inner(), proof.as_deref())) {
-                    Ok(question) => question,
-                    Err(unreadable) => return refused(invalid(&hub, &call, Kind::Query, *unreadable).await),
-                };
-                match hub.admit(&call, Kind::Query, Action::Query, &question).await {
-                    Ok(allowance) => answered(hub.query(&call, &question).await, allowance),
-                    Err(error) => refused(error),
-                }
-            })
+            .to_the_end(
+                &call.caller.clone(),
+                span,
+                Box::pin(async move {
+                    let question = match validate(|| parse::question(&hub, request.into_inner(), proof.as_deref())) {
+                        Ok(question) => question,
+                        Err(unreadable) => return refused(invalid(&hub, &call, Kind::Query, *unreadable).await),
+                    };
+                    match hub.admit(&call, Kind::Query, Action::Query, &question).await {
+                        Ok(allowance) => answered(hub.query(&call, &question).await, allowance),
+                        Err(error) => refused(error),
+                    }
+                }),
+            )
             .await
     }
 
@@ -64,16 +68,21 @@ impl QueryService for QueryHandler {
         )?;
         let (hub, proof) = (self.current.hub(), call::proof(&request));
         self.limit
-            .to_the_end(&call.caller.clone(), span, async move {
-                let verify = match validate(|| parse::verify_question(&hub, request.into_inner(), proof.as_deref())) {
-                    Ok(verify) => verify,
-                    Err(unreadable) => return refused(invalid(&hub, &call, Kind::Verify, *unreadable).await),
-                };
-                match hub.admit(&call, Kind::Verify, Action::Verify, &verify.question).await {
-                    Ok(allowance) => answered(hub.verify(&call, &verify).await, allowance),
-                    Err(error) => refused(error),
-                }
-            })
+            .to_the_end(
+                &call.caller.clone(),
+                span,
+                Box::pin(async move {
+                    let verify = match validate(|| parse::verify_question(&hub, request.into_inner(), proof.as_deref()))
+                    {
+                        Ok(verify) => verify,
+                        Err(unreadable) => return refused(invalid(&hub, &call, Kind::Verify, *unreadable).await),
+                    };
+                    match hub.admit(&call, Kind::Verify, Action::Verify, &verify.question).await {
+                        Ok(allowance) => answered(hub.verify(&call, &verify).await, allowance),
+                        Err(error) => refused(error),
+                    }
+                }),
+            )
             .await
     }
 
@@ -109,7 +118,7 @@ impl QueryService for QueryHandler {
                 let limit = limit.clone();
                 async move {
                     let caller = call.caller.clone();
-                    let answer = || async move { batch_item(&hub, &call, item, proof.as_deref()).await };
+                    let answer = || Box::pin(async move { batch_item(&hub, &call, item, proof.as_deref()).await });
                     limit.in_its_turn(&caller, span, answer).await
                 }
             })

@@ -208,7 +208,7 @@ impl Player<'_> {
 
     async fn verify_log(&self) -> anyhow::Result<serde_json::Value> {
         let key = VerifierKey::parse(std::fs::read_to_string(self.dir.join("keys/log.pub"))?.trim())?;
-        let report = audit::verify::verify_store(&self.dir.join("audit.sqlite").into(), &key, &[], |_| {}).await?;
+        let report = audit::verify::verify_store(&self.dir.join("log/audit.sqlite").into(), &key, &[], |_| {}).await?;
         self.say(&format!(
             "{} entries, {} tree hashes and {} signed checkpoints verify.",
             report.tree_size, report.hash_count, report.checkpoint_count
