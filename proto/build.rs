@@ -27,7 +27,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 /// Packages of the hub's own contract, and what they import.
-const HUB_PACKAGES: [&str; 7] = [
+const HUB_PACKAGES: [&str; 8] = [
     "google.protobuf",
     "lienthong.options.v1",
     "lienthong.common.v1",
@@ -35,6 +35,7 @@ const HUB_PACKAGES: [&str; 7] = [
     "lienthong.catalog.v1",
     "lienthong.audit.v1",
     "lienthong.operator.v1",
+    "lienthong.adapter.v1",
 ];
 
 fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), Box<dyn Error>> {

@@ -94,6 +94,7 @@ async fn compare(register: &Register, database: &TestDatabase, case: &Path) -> V
             },
             fields,
             deadline: Instant::now() + Duration::from_secs(20),
+            behalf: std::sync::Arc::default(),
             record_type,
         };
         let fetched = source.fetch(&request).await.unwrap();

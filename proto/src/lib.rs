@@ -41,9 +41,14 @@ mod generated {
             tonic::include_proto!("lienthong.operator.v1");
         }
     }
+    pub mod adapter {
+        pub mod v1 {
+            tonic::include_proto!("lienthong.adapter.v1");
+        }
+    }
 }
 
-pub use generated::{audit, catalog, common, operator, options, query};
+pub use generated::{adapter, audit, catalog, common, operator, options, query};
 
 /// The encoded `FileDescriptorSet` of all packages, custom options included.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));

@@ -12,9 +12,12 @@
 //! | everywhere | one person's records of all registers, through the hub |
 //! | batch | one stream of many items |
 //!
+//! `tests/run bench costs` compares the adapter engine with lookups written by hand, and a remote adapter with an echo.
+//!
 //! `tests/run bench instructions` counts instructions per query with callgrind instead: the figure that does not depend on
 //! what else the machine does.
 
+mod costs;
 mod floor;
 mod instructions;
 mod load;
@@ -42,7 +45,7 @@ struct Settings {
     json: PathBuf,
 }
 
-const USAGE: &str = "bench instructions | bench [--people N] [--rounds N] [--interval-ms N] [--concurrency N,N…] [--batch-items N] \
+const USAGE: &str = "bench instructions | bench costs | bench [--people N] [--rounds N] [--interval-ms N] [--concurrency N,N…] [--batch-items N] \
                      [--engines sqlite,postgres] [--only SCENARIO,…] [--json FILE]";
 
 impl Settings {
@@ -98,6 +101,9 @@ fn main() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
     if arguments.next_if(|first| first == "instructions").is_some() {
         return runtime.block_on(instructions::count());
+    }
+    if arguments.next_if(|first| first == "costs").is_some() {
+        return runtime.block_on(costs::measure());
     }
     if arguments.next_if(|first| first == "floor").is_some() {
         return runtime.block_on(floor::serve(arguments));

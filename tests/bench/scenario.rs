@@ -205,7 +205,7 @@ impl Bench {
 }
 
 /// Puts the log into a folder of its own: folders of configuration are watched, and every write to the log would be seen.
-fn log_apart(files: &HubFiles) {
+pub(crate) fn log_apart(files: &HubFiles) {
     std::fs::create_dir(files.path("log")).expect("a folder");
     let config = std::fs::read_to_string(files.path("config.toml")).expect("a configuration");
     let apart = config.replace("database = \"audit.sqlite\"", "database = \"log/audit.sqlite\"");
@@ -213,7 +213,7 @@ fn log_apart(files: &HubFiles) {
 }
 
 /// Personal numbers of the residents.
-fn residents(truth: &[u8]) -> Vec<String> {
+pub(crate) fn residents(truth: &[u8]) -> Vec<String> {
     let lines = std::str::from_utf8(truth).expect("JSON").lines();
     let numbers: BTreeSet<String> = lines
         .map(|line| serde_json::from_str::<serde_json::Value>(line).expect("JSON"))
@@ -223,7 +223,7 @@ fn residents(truth: &[u8]) -> Vec<String> {
     numbers.into_iter().collect()
 }
 
-fn start_floor(files: &HubFiles) -> (Child, String) {
+pub(crate) fn start_floor(files: &HubFiles) -> (Child, String) {
     let mut child = Command::new(std::env::current_exe().expect("this program is a file"))
         .arg("floor")
         .arg(files.path("keys"))
@@ -237,7 +237,7 @@ fn start_floor(files: &HubFiles) -> (Child, String) {
     (child, address.to_owned())
 }
 
-async fn clients(address: &str, files: &HubFiles) -> Vec<QueryServiceClient<Channel>> {
+pub(crate) async fn clients(address: &str, files: &HubFiles) -> Vec<QueryServiceClient<Channel>> {
     let certificate = files.certificate("H21.99/all");
     let mut clients = Vec::new();
     for _ in 0..CONNECTIONS {

@@ -2,7 +2,7 @@
 
 use std::{io::Write, path::Path};
 
-use sqlx::{Connection, MySqlConnection, PgConnection};
+use sqlx::{Connection, MySqlConnection, PgConnection, SqliteConnection};
 use synthetic::{Plan, Sector, Summary, Target};
 
 /// A database engine under test.
@@ -139,7 +139,7 @@ impl LogDatabase {
     }
 }
 
-/// Runs one statement as administrator.
+/// Runs one statement as administrator; a file that is not there is made.
 pub async fn execute(engine: Engine, url: &str, statement: &str) {
     let statement = sqlx::AssertSqlSafe(statement.to_owned());
     match engine {
@@ -151,6 +151,9 @@ pub async fn execute(engine: Engine, url: &str, statement: &str) {
             let mut connection = MySqlConnection::connect(url).await.expect("the server answers");
             sqlx::raw_sql(statement).execute(&mut connection).await.expect("the statement runs");
         }
-        Engine::Sqlite => unreachable!("SQLite has no server"),
+        Engine::Sqlite => {
+            let mut connection = SqliteConnection::connect(&format!("{url}?mode=rwc")).await.expect("the file opens");
+            sqlx::raw_sql(statement).execute(&mut connection).await.expect("the statement runs");
+        }
     }
 }

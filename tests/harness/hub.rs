@@ -230,20 +230,28 @@ impl Hub {
 
     /// As [`Hub::start`]; gives what the program wrote when it ends instead of listening.
     pub fn try_start(files: &HubFiles) -> Result<Self, Vec<String>> {
-        Self::spawn(Command::new(binary()), files)
+        Self::spawn(Command::new(binary()), &["serve"], &files.path("config.toml"))
+    }
+
+    /// Starts an adapter beside its database, on a configuration of its own.
+    pub fn start_adapter(config: &Path) -> Self {
+        let started = Self::spawn(Command::new(binary()), &["adapter", "serve"], config);
+        started.unwrap_or_else(|lines| panic!("the adapter did not start:\n{}", lines.join("\n")))
     }
 
     /// As [`Hub::start`], run by another program, which is given the hub's command line after its own arguments.
     pub fn start_under(files: &HubFiles, program: &[&str]) -> Self {
         let mut command = Command::new(program[0]);
         command.args(&program[1..]).arg(binary());
-        Self::spawn(command, files).unwrap_or_else(|lines| panic!("the hub did not start:\n{}", lines.join("\n")))
+        let started = Self::spawn(command, &["serve"], &files.path("config.toml"));
+        started.unwrap_or_else(|lines| panic!("the hub did not start:\n{}", lines.join("\n")))
     }
 
-    fn spawn(mut command: Command, files: &HubFiles) -> Result<Self, Vec<String>> {
+    fn spawn(mut command: Command, run: &[&str], config: &Path) -> Result<Self, Vec<String>> {
         let mut child = command
-            .args(["serve", "--config"])
-            .arg(files.path("config.toml"))
+            .args(run)
+            .arg("--config")
+            .arg(config)
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .env("NO_COLOR", "1")

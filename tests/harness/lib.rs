@@ -8,12 +8,14 @@ mod databases;
 mod hub;
 mod oidc;
 mod proxy;
+mod server;
 
 pub use client::{Certificate, channel, channel_to, client_of, error_info, http_get, query_client};
 pub use databases::{Databases, Engine, LogDatabase, execute};
 pub use hub::{Hub, HubFiles, Settings, binary, half_of};
 pub use oidc::{Provider, SigningKey};
 pub use proxy::{Fault, Proxy};
+pub use server::{DATABASE, Server};
 
 /// Whether the long form of the tests is asked for (`tests/run long`).
 pub fn long() -> bool {

@@ -72,12 +72,12 @@ fn refused(reason: &'static str) -> impl Fn(Result<wire::QueryResponse, Status>)
     move |answer| answer.err().filter(|status| error_info(status).0 == reason)
 }
 
-fn hang_up(hub: &Hub) {
+pub(crate) fn hang_up(hub: &Hub) {
     assert!(Command::new("kill").args(["-HUP", &hub.pid().to_string()]).status().unwrap().success());
 }
 
 /// Waits until so many log lines hold the text.
-async fn line(hub: &Hub, text: &str, times: usize) {
+pub(crate) async fn line(hub: &Hub, text: &str, times: usize) {
     let begun = Instant::now();
     while hub.lines.lock().unwrap().iter().filter(|line| line.contains(text)).count() < times {
         let lines = hub.lines.lock().unwrap().join("\n");
@@ -183,7 +183,7 @@ fn authority(files: &HubFiles) -> Issuer<'static, KeyPair> {
 }
 
 /// A certificate of the system `all` with a serial number of its own.
-fn certificate(files: &HubFiles, serial: u64) -> Certificate {
+pub(crate) fn certificate(files: &HubFiles, serial: u64) -> Certificate {
     let mut parameters = CertificateParams::default();
     let id = "spiffe://test.example/agency/H21.99/system/all";
     parameters.subject_alt_names = vec![SanType::URI(id.try_into().unwrap())];
@@ -193,7 +193,7 @@ fn certificate(files: &HubFiles, serial: u64) -> Certificate {
     Certificate { pem: signed.pem().into_bytes(), key: key.serialize_pem().into_bytes() }
 }
 
-fn revocation_list(files: &HubFiles, number: u64, revoked: &[u64]) -> String {
+pub(crate) fn revocation_list(files: &HubFiles, number: u64, revoked: &[u64]) -> String {
     let revoked = revoked.iter().map(|&serial| RevokedCertParams {
         serial_number: SerialNumber::from(serial),
         revocation_time: date_time_ymd(2026, 1, 2),

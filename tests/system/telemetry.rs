@@ -2,13 +2,17 @@
 
 use std::{
     collections::BTreeSet,
+    net::SocketAddr,
     sync::{Arc, Mutex},
     time::Duration,
 };
 
-use opentelemetry_proto::tonic::collector::trace::v1::{
-    ExportTraceServiceRequest, ExportTraceServiceResponse,
-    trace_service_server::{TraceService, TraceServiceServer},
+use opentelemetry_proto::tonic::{
+    collector::trace::v1::{
+        ExportTraceServiceRequest, ExportTraceServiceResponse,
+        trace_service_server::{TraceService, TraceServiceServer},
+    },
+    trace::v1::Span,
 };
 use prost_types::FieldMask;
 use proto::query::v1::{self as wire, subject::Identifier};
@@ -16,8 +20,31 @@ use tests::{Databases, Engine, Hub, HubFiles, Settings, query_client};
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::{Request, Response, Status};
 
+/// Keeps what is exported to it.
 #[derive(Clone, Default)]
-struct Collector(Arc<Mutex<Vec<ExportTraceServiceRequest>>>);
+pub(crate) struct Collector(Arc<Mutex<Vec<ExportTraceServiceRequest>>>);
+
+impl Collector {
+    /// Serves; gives the address.
+    pub(crate) async fn serve(&self) -> SocketAddr {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let service = TraceServiceServer::new(self.clone());
+        let server = tonic::transport::Server::builder().add_service(service);
+        tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
+        address
+    }
+
+    /// The spans of a trace.
+    pub(crate) fn spans(&self, trace: &str) -> Vec<Span> {
+        let exported = self.0.lock().unwrap();
+        let scopes = exported.iter().flat_map(|request| &request.resource_spans).flat_map(|spans| &spans.scope_spans);
+        let spans = scopes.flat_map(|scope| &scope.spans);
+        let of_trace =
+            |span: &&Span| span.trace_id.iter().map(|byte| format!("{byte:02x}")).collect::<String>() == trace;
+        spans.filter(of_trace).cloned().collect()
+    }
+}
 
 #[tonic::async_trait]
 impl TraceService for Collector {
@@ -33,12 +60,7 @@ impl TraceService for Collector {
 #[tokio::test(flavor = "multi_thread")]
 async fn spans_of_every_stage_are_exported() {
     let collector = Collector::default();
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let service = TraceServiceServer::new(collector.clone());
-    tokio::spawn(
-        tonic::transport::Server::builder().add_service(service).serve_with_incoming(TcpListenerStream::new(listener)),
-    );
+    let address = collector.serve().await;
 
     let folder = tempfile::tempdir().unwrap();
     let databases = Databases::create(folder.path(), |_| Engine::Sqlite).await;
@@ -67,13 +89,7 @@ async fn spans_of_every_stage_are_exported() {
     tokio::time::sleep(Duration::from_millis(200)).await;
 
     let exported = collector.0.lock().unwrap().clone();
-    let spans: Vec<_> = exported
-        .iter()
-        .flat_map(|request| &request.resource_spans)
-        .flat_map(|resource| &resource.scope_spans)
-        .flat_map(|scope| &scope.spans)
-        .filter(|span| span.trace_id.iter().map(|byte| format!("{byte:02x}")).collect::<String>() == trace)
-        .collect();
+    let spans = collector.spans(trace);
     let names: BTreeSet<&str> = spans.iter().map(|span| span.name.as_str()).collect();
     for stage in
         ["lienthong.query.v1.QueryService/Query", "validate", "decide", "fetch", "source", "assemble", "record"]

@@ -1,6 +1,6 @@
 //! The contract between the hub and a source: describe, fetch, ready. Plain data in and out.
 
-use std::{fmt, sync::Arc};
+use std::{borrow::Cow, fmt, str::FromStr, sync::Arc};
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -93,6 +93,14 @@ impl Engine {
     }
 }
 
+impl FromStr for Engine {
+    type Err = ();
+
+    fn from_str(name: &str) -> Result<Self, ()> {
+        [Self::Postgres, Self::MySql, Self::Sqlite].into_iter().find(|engine| engine.name() == name).ok_or(())
+    }
+}
+
 impl fmt::Display for Engine {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(self.name())
@@ -125,6 +133,19 @@ pub struct FetchRequest {
     pub fields: FieldSet,
     /// When to stop waiting.
     pub deadline: Instant,
+    /// For whom and what for. The engine does not look at it; the owner of a source elsewhere may.
+    pub behalf: Arc<Behalf>,
+}
+
+/// For whom a record is wanted, and what for, as whoever asks the source states it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Behalf {
+    /// Code of the agency.
+    pub agency: String,
+    /// System of the agency.
+    pub system: String,
+    /// Code of the purpose.
+    pub purpose: String,
 }
 
 /// An answer of one source. `Debug` of its records shows personal values: never log it.
@@ -157,7 +178,7 @@ pub struct FieldMark {
     /// How far the value may be trusted, or why it is not there.
     pub grade: Grade,
     /// Stable snake_case reasons.
-    pub reasons: Vec<&'static str>,
+    pub reasons: Vec<Cow<'static, str>>,
 }
 
 /// How far a field's value may be trusted, from best to worst.

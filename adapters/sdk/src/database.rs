@@ -2,15 +2,17 @@
 
 use std::sync::Arc;
 
-use crate::{Engine, PoolOptions, SecretUrl, SourceError, cell::Cell};
+use crate::{DatabaseAddress, Engine, PoolOptions, SecretUrl, SourceError, cell::Cell};
 
 mod failure;
 mod mysql;
+mod place;
 mod pool;
 mod postgres;
 mod sqlite;
 
 pub(crate) use failure::Failure;
+use place::Place;
 use pool::Pool;
 
 /// A row, in the order of the statement's columns.
@@ -46,20 +48,20 @@ fn without_parameters(parameters: usize) -> Result<(), sqlx::Error> {
     if parameters == 0 { Ok(()) } else { Err(sqlx::Error::InvalidArgument(String::new())) }
 }
 
-/// A database that is connected to when first asked.
+/// The engines' pools.
 #[derive(Debug)]
-pub(crate) enum Database {
+enum Pools {
     Postgres(Pool<postgres::Driver>),
     MySql(Pool<mysql::Driver>),
     Sqlite(Pool<sqlite::Driver>),
 }
 
-impl Database {
+impl Pools {
     /// Reads the address; nothing is connected yet.
-    pub(crate) fn new(url: &SecretUrl, options: &PoolOptions) -> Result<Self, SourceError> {
+    fn new(url: &SecretUrl, options: &PoolOptions) -> Result<Self, SourceError> {
         let url = url.expose();
         let scheme = url.split_once(':').map_or("", |(scheme, _)| scheme);
-        let refused = |_| SourceError::Address("it is malformed");
+        let refused = |_| SourceError::Address("it is malformed".into());
         match scheme {
             "postgres" | "postgresql" => {
                 postgres::Driver::new(url).map(|driver| Self::Postgres(Pool::new(driver, options))).map_err(refused)
@@ -70,16 +72,43 @@ impl Database {
             "sqlite" => {
                 sqlite::Driver::new(url).map(|driver| Self::Sqlite(Pool::new(driver, options))).map_err(refused)
             }
-            _ => Err(SourceError::Address("it begins with postgres://, mysql:// or sqlite://")),
+            _ => Err(SourceError::Address("it begins with postgres://, mysql:// or sqlite://".into())),
         }
     }
 
-    pub(crate) const fn engine(&self) -> Engine {
+    const fn engine(&self) -> Engine {
         match self {
             Self::Postgres(_) => Engine::Postgres,
             Self::MySql(_) => Engine::MySql,
             Self::Sqlite(_) => Engine::Sqlite,
         }
+    }
+
+    async fn ask(&self, sql: &Arc<str>, ask: Ask<'_>) -> Result<Vec<Row>, Failure> {
+        match self {
+            Self::Postgres(pool) => pool.ask(sql, ask).await,
+            Self::MySql(pool) => pool.ask(sql, ask).await,
+            Self::Sqlite(pool) => pool.ask(sql, ask).await,
+        }
+    }
+}
+
+/// A database that is connected to when first asked, by an address that may change.
+#[derive(Debug)]
+pub(crate) struct Database {
+    engine: Engine,
+    place: Place,
+}
+
+impl Database {
+    /// Reads the address; nothing is connected yet.
+    pub(crate) fn new(address: &DatabaseAddress, options: &PoolOptions) -> Result<Self, SourceError> {
+        let place = Place::new(address, options)?;
+        Ok(Self { engine: place.opened().pools.engine(), place })
+    }
+
+    pub(crate) const fn engine(&self) -> Engine {
+        self.engine
     }
 
     /// Runs a statement. Dropping the future ends the wait and the connection.
@@ -89,10 +118,6 @@ impl Database {
 
     /// What the statement gives, as far as it is asked.
     pub(crate) async fn ask(&self, sql: &Arc<str>, ask: Ask<'_>) -> Result<Vec<Row>, Failure> {
-        match self {
-            Self::Postgres(pool) => pool.ask(sql, ask).await,
-            Self::MySql(pool) => pool.ask(sql, ask).await,
-            Self::Sqlite(pool) => pool.ask(sql, ask).await,
-        }
+        self.place.ask(sql, ask).await
     }
 }

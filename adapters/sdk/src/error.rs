@@ -1,5 +1,7 @@
 //! Why a source did not answer.
 
+use std::borrow::Cow;
+
 /// Why a source did not answer. Holds names of tables and columns, never a value or a statement.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -55,7 +57,16 @@ pub enum SourceError {
     },
     /// The address of the database cannot be used.
     #[error("the address of the database cannot be used: {0}")]
-    Address(&'static str),
+    Address(Cow<'static, str>),
+    /// The owner of the source does not let the hub have this.
+    #[error("the owner of the source refuses: {what}")]
+    Refused {
+        /// What is refused, by record type and field.
+        what: String,
+    },
+    /// The adapter beside the database cannot record what would leave, so nothing does.
+    #[error("the adapter cannot record what would leave, so nothing does")]
+    NotRecorded,
     /// A rule of the adapter itself was broken.
     #[error("internal error of the adapter: {0}")]
     Internal(&'static str),
@@ -75,6 +86,8 @@ impl SourceError {
             Self::NoKey { .. } => "SOURCE_NO_KEY",
             Self::Database { .. } => "SOURCE_DATABASE_ERROR",
             Self::Address(_) => "SOURCE_ADDRESS",
+            Self::Refused { .. } => "SOURCE_REFUSED",
+            Self::NotRecorded => "SOURCE_NOT_RECORDED",
             Self::Internal(_) => "ADAPTER_INTERNAL",
         }
     }

@@ -25,14 +25,17 @@ mod source;
 mod value;
 
 pub use adapter::{
-    Adapter, Engine, FetchRequest, Fetched, FetchedRecord, FieldMark, Grade, Key, RecordDescription, SourceDescription,
+    Adapter, Behalf, Engine, FetchRequest, Fetched, FetchedRecord, FieldMark, Grade, Key, RecordDescription,
+    SourceDescription,
 };
 pub use draft::{Draft, DraftError, DraftRequest, DraftedRecord, Likelihood, draft, likelihoods};
 pub use error::SourceError;
 pub use functions::{Check, CheckedValues, Derive, Functions, Inputs};
 pub use mapping::Mapping;
-pub use options::{PoolOptions, SecretUrl};
+pub use options::{DatabaseAddress, PoolOptions, SecretUrl};
 pub use problem::{MappingError, Problem};
 pub use quality::{FieldQuality, Reason, RecordQuality};
-pub use source::{Fit, Inspected, InspectedColumn, InspectedField, LookupPlan, OpenError, SqlSource, SurveyOptions};
+pub use source::{
+    Fit, Inspected, InspectedColumn, InspectedField, LookupPlan, OpenError, Sample, SqlSource, SurveyOptions,
+};
 pub use value::{Address, IdentityDocument, Value, ValueType};

@@ -1,6 +1,8 @@
 //! How a source is reached.
 
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
+
+use crate::SourceError;
 
 /// The address of a database, with credentials: `postgres://`, `mysql://` (also for MariaDB) or `sqlite://`. Never shown.
 #[derive(Clone, PartialEq, Eq)]
@@ -20,6 +22,27 @@ impl SecretUrl {
 impl fmt::Debug for SecretUrl {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("[redacted]")
+    }
+}
+
+/// How the address of a database is come by. It is read again when the database refuses the account, so that credentials
+/// can be changed without a restart.
+#[derive(Clone)]
+pub struct DatabaseAddress(Arc<dyn Fn() -> Result<SecretUrl, String> + Send + Sync>);
+
+impl DatabaseAddress {
+    /// An address that does not change.
+    pub fn fixed(url: SecretUrl) -> Self {
+        Self::read_by(move || Ok(url.clone()))
+    }
+
+    /// An address that this reads; its error says what cannot be read, without the address.
+    pub fn read_by(read: impl Fn() -> Result<SecretUrl, String> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(read))
+    }
+
+    pub(crate) fn read(&self) -> Result<SecretUrl, SourceError> {
+        (self.0)().map_err(|problem| SourceError::Address(problem.into()))
     }
 }
 

@@ -4,7 +4,7 @@
 //! there is one and undoubted, *sạch* (clean) whether it needed nothing at all, *sống* (live) when the row last changed.
 //! Whether a valid value is true of the person, no single register can say.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
 use chrono::{DateTime, Utc};
 use proto::{FieldSet, RecordType, options::v1::Sensitivity};
@@ -61,7 +61,7 @@ pub struct FieldQuality {
     /// What is there and is no value.
     pub invalid: u64,
     /// Reasons, with how often and what was found.
-    pub reasons: BTreeMap<&'static str, Reason>,
+    pub reasons: BTreeMap<Cow<'static, str>, Reason>,
     filled: u64,
 }
 
@@ -104,7 +104,7 @@ impl FieldQuality {
     pub fn encoding_alarms(&self) -> u64 {
         ["encoding_alarm", "undecodable_byte", "unknown_encoding"]
             .iter()
-            .filter_map(|reason| self.reasons.get(reason))
+            .filter_map(|reason| self.reasons.get(*reason))
             .map(|reason| reason.count)
             .sum()
     }
@@ -237,7 +237,7 @@ impl Tally {
             Grade::Repaired => field.repaired += 1,
             Grade::ConvertedWithLoss => field.lossy += 1,
             Grade::Suspect => field.suspect += 1,
-            Grade::Invalid if mark.reasons.iter().any(|reason| FILLERS.contains(reason)) => {}
+            Grade::Invalid if mark.reasons.iter().any(|reason| FILLERS.contains(&reason.as_ref())) => {}
             Grade::Invalid => field.invalid += 1,
             Grade::Missing => {}
         }
@@ -246,7 +246,7 @@ impl Tally {
         }
         let mut wanted = false;
         for reason in &mark.reasons {
-            let counted = field.reasons.entry(reason).or_default();
+            let counted = field.reasons.entry(reason.clone()).or_default();
             counted.count += 1;
             wanted |= counted.examples.len() < EXAMPLES_MAX && mark.grade != Grade::Missing;
         }

@@ -131,11 +131,11 @@ impl Maker<'_> {
         match self.marks.iter_mut().find(|mark| mark.path == path) {
             Some(mark) => {
                 mark.grade = mark.grade.max(grade);
-                if !mark.reasons.contains(&reason) {
-                    mark.reasons.push(reason);
+                if !mark.reasons.iter().any(|known| known == reason) {
+                    mark.reasons.push(reason.into());
                 }
             }
-            None => self.marks.push(FieldMark { field, path: path.to_owned(), grade, reasons: vec![reason] }),
+            None => self.marks.push(FieldMark { field, path: path.to_owned(), grade, reasons: vec![reason.into()] }),
         }
     }
 

@@ -13,8 +13,8 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tracing::{Instrument, info_span, warn};
 
 use crate::{
-    Adapter, FetchRequest, Fetched, Functions, Mapping, MappingError, PoolOptions, RecordDescription, SecretUrl,
-    SourceDescription, SourceError,
+    Adapter, DatabaseAddress, FetchRequest, Fetched, Functions, Mapping, MappingError, PoolOptions, RecordDescription,
+    SecretUrl, SourceDescription, SourceError,
     catalogue::{Catalogue, fit, unindexed},
     database::{Database, Failure, Row},
     plan::{Plan, RecordPlan, compile},
@@ -24,10 +24,12 @@ use crate::{
 
 mod explain;
 mod inspect;
+mod sample;
 mod survey;
 
 pub use explain::LookupPlan;
 pub use inspect::{Inspected, InspectedColumn, InspectedField};
+pub use sample::Sample;
 pub use survey::{Fit, SurveyOptions};
 
 /// How long a readiness check waits.
@@ -80,8 +82,19 @@ impl SqlSource {
         url: &SecretUrl,
         options: PoolOptions,
     ) -> Result<Self, OpenError> {
+        Self::open_at(schema, mapping, functions, &DatabaseAddress::fixed(url.clone()), options)
+    }
+
+    /// The same with an address that may change.
+    pub fn open_at(
+        schema: &Schema,
+        mapping: &Mapping,
+        functions: &Functions,
+        address: &DatabaseAddress,
+        options: PoolOptions,
+    ) -> Result<Self, OpenError> {
         let plan = compile(mapping, schema, functions)?;
-        let database = Database::new(url, &options)?;
+        let database = Database::new(address, &options)?;
         let records = plan
             .records
             .iter()
@@ -230,6 +243,10 @@ impl SqlSource {
     async fn within_deadline(&self, request: &FetchRequest) -> Result<(&RecordPlan, Found), SourceError> {
         let index = self.index(&request.record_type.name)?;
         let plan = &self.plan.records[index];
+        // The timer below is coarser than a clock.
+        if request.deadline <= Instant::now() {
+            return Err(SourceError::Timeout);
+        }
         let span = info_span!(
             "fetch",
             db.system.name = self.description.engine.name(),

@@ -98,6 +98,7 @@ async fn fetch_within(
         record_type,
         key: Key { kind, value: key.to_owned() },
         deadline: Instant::now() + time,
+        behalf: std::sync::Arc::default(),
     };
     source.fetch(&request).await
 }

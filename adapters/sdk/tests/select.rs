@@ -91,6 +91,7 @@ async fn fetch(source: &SqlSource, kind: IdentifierKind, key: &str) -> Result<Fe
         record_type: description.record_type,
         key: Key { kind, value: key.to_owned() },
         deadline: Instant::now() + Duration::from_secs(20),
+        behalf: std::sync::Arc::default(),
     };
     source.fetch(&request).await
 }

@@ -196,6 +196,7 @@ async fn a_record_is_shown_beside_its_row() {
             record_type: description.record_type,
             key: Key { kind: IdentifierKind::EnterpriseCode, value: "0100233488".to_owned() },
             deadline: Instant::now() + Duration::from_secs(20),
+            behalf: std::sync::Arc::default(),
         };
         let found = source.inspect(&request).await.unwrap();
         assert_eq!(found.len(), 2);

@@ -128,7 +128,7 @@ fn record_of(
             .map(|mark| wire::FieldQuality {
                 path: mark.path.clone(),
                 grade: grade(mark.grade).into(),
-                reasons: mark.reasons.iter().map(|reason| (*reason).to_owned()).collect(),
+                reasons: mark.reasons.iter().map(|reason| reason.clone().into_owned()).collect(),
             })
             .collect(),
     }

@@ -205,6 +205,14 @@ impl Failure {
             "SOURCE_CREDENTIALS" => {
                 ("Nguồn dữ liệu từ chối tài khoản kết nối.", "The source refuses the hub's account.")
             }
+            "SOURCE_REFUSED" => (
+                "Cơ quan quản lý dữ liệu không cho trục lấy dữ liệu này.",
+                "The owner of the source does not let the hub have this.",
+            ),
+            "SOURCE_NOT_RECORDED" => (
+                "Nơi quản lý dữ liệu không ghi được nhật ký cung cấp nên không trả lời.",
+                "The source cannot record what would leave, so it does not answer.",
+            ),
             _ => ("Nguồn dữ liệu gặp lỗi khi trả lời.", "The source failed while answering."),
         };
         (vietnamese.to_owned(), english.to_owned())

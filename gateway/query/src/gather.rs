@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use access::{AgencyCode, Permit};
+use access::Permit;
 use adapter_sdk::{Fetched, Key};
 use futures::future::join_all;
 use prost::Message;
@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use crate::{
     error::Failure,
     identity::{self, Identity, LinkUse},
-    source::Source,
+    source::{Asker, Source},
     sources::Sources,
 };
 
@@ -39,11 +39,11 @@ pub(crate) struct Gathered {
 pub(crate) async fn gather(
     sources: &Sources,
     permit: &Permit,
-    agency: &AgencyCode,
+    asker: &Asker,
     subject: &Key,
     deadline: Instant,
 ) -> Gathered {
-    let identity = Identity::new(sources, agency, subject, deadline);
+    let identity = Identity::new(sources, asker, subject, deadline);
     let mut under_way = Vec::new();
     for (selection, decision) in permit.selections().iter().enumerate() {
         if decision.released.is_empty() {

@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use access::{AccessRequest, AccessSet, Action, Allowance, Permit};
+use adapter_sdk::Behalf;
 use aws_lc_rs::digest;
 use chrono::Utc;
 use prost::Message;
@@ -21,6 +22,7 @@ use crate::{
     meters::Stage,
     question::{Asked, Call, Question, VerifyQuestion},
     record,
+    source::Asker,
     sources::Sources,
     verify,
 };
@@ -171,10 +173,10 @@ impl Hub {
             return Err(CallError::DeadlineExceeded { receipt: None });
         }
         let stage = Stage::begin("fetch");
-        let gathered =
-            gather::gather(&self.sources, &permit, &call.caller.agency, &question.subject, call.source_deadline())
-                .instrument(tracing::info_span!("fetch"))
-                .await;
+        let asker = asker(call, question);
+        let gathered = gather::gather(&self.sources, &permit, &asker, &question.subject, call.source_deadline())
+            .instrument(tracing::info_span!("fetch"))
+            .await;
         drop(stage);
         record::note_sources(entry, &permit, &gathered, &self.hasher);
         match failed_requirement(question, &gathered) {
@@ -258,6 +260,16 @@ impl Hub {
 }
 
 /// An entry for a call without an answer says so; what had been decided stays, what had been released does not.
+/// For whom a question is asked, as sources are told.
+fn asker(call: &Call, question: &Question) -> Asker {
+    let behalf = Behalf {
+        agency: call.caller.agency.to_string(),
+        system: call.caller.system.clone(),
+        purpose: question.purpose.code.clone(),
+    };
+    Asker { agency: call.caller.agency.clone(), behalf: Arc::new(behalf) }
+}
+
 fn note_error(entry: &mut log::Entry, error: &CallError) {
     entry.set_outcome(match error {
         CallError::Invalid { .. } => entry::Outcome::Invalid,

@@ -5,7 +5,6 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use access::AgencyCode;
 use adapter_sdk::{Fetched, FetchedRecord, Grade, Key};
 use proto::{FieldSet, RecordType, options::v1::IdentifierKind};
 use tokio::{
@@ -15,7 +14,7 @@ use tokio::{
 
 use crate::{
     error::Failure,
-    source::Source,
+    source::{Asker, Source},
     sources::{Link, Sources},
     values,
 };
@@ -33,7 +32,7 @@ type Resolved = Result<Vec<Key>, Failure>;
 /// The subject's numbers, each kind resolved at most once and only when somebody needs it.
 pub(crate) struct Identity<'a> {
     sources: &'a Sources,
-    agency: &'a AgencyCode,
+    asker: &'a Asker,
     subject: &'a Key,
     deadline: Instant,
     kinds: BTreeMap<i32, OnceCell<Resolved>>,
@@ -41,9 +40,9 @@ pub(crate) struct Identity<'a> {
 }
 
 impl<'a> Identity<'a> {
-    pub(crate) fn new(sources: &'a Sources, agency: &'a AgencyCode, subject: &'a Key, deadline: Instant) -> Self {
+    pub(crate) fn new(sources: &'a Sources, asker: &'a Asker, subject: &'a Key, deadline: Instant) -> Self {
         let kinds = sources.link_kinds().map(|kind| (kind as i32, OnceCell::new())).collect();
-        Self { sources, agency, subject, deadline, kinds, uses: Mutex::default() }
+        Self { sources, asker, subject, deadline, kinds, uses: Mutex::default() }
     }
 
     pub(crate) fn subject(&self) -> &Key {
@@ -58,7 +57,7 @@ impl<'a> Identity<'a> {
         key: &Key,
         fields: &FieldSet,
     ) -> Result<Fetched, Failure> {
-        source.fetch(self.agency, record_type, key, fields, self.deadline).await
+        source.fetch(self.asker, record_type, key, fields, self.deadline).await
     }
 
     /// The subject's numbers of this kind that registers link to; none when no register does.
@@ -106,7 +105,7 @@ impl<'a> Identity<'a> {
             let source = self.sources.at(link.source);
             let mut next = Vec::new();
             for key in &keys {
-                let stepped = step(self.agency, source, link, key, deadline).await;
+                let stepped = step(self.asker, source, link, key, deadline).await;
                 self.uses.lock().await.push(LinkUse {
                     source: source.id().to_owned(),
                     record_type: link.record_type.name.clone(),
@@ -124,11 +123,11 @@ impl<'a> Identity<'a> {
 
 /// Reads the numbers that the records under another number state. Several personal numbers under one number mean several
 /// people. A number people may share (an old card's, mistyped) is looked up again: it must lead back to nobody else.
-async fn step(agency: &AgencyCode, source: &Source, link: &Link, key: &Key, deadline: Instant) -> Resolved {
+async fn step(asker: &Asker, source: &Source, link: &Link, key: &Key, deadline: Instant) -> Resolved {
     let mut fields = link.record_type.no_fields();
     fields.insert(link.to_field);
     fields.insert(link.from_field);
-    let fetched = source.fetch(agency, &link.record_type, key, &fields, deadline).await?;
+    let fetched = source.fetch(asker, &link.record_type, key, &fields, deadline).await?;
     let mut found: Vec<Key> = Vec::new();
     for record in &fetched.records {
         let (number, doubtful) = stated(record, &link.record_type, link.to_field);
@@ -144,7 +143,7 @@ async fn step(agency: &AgencyCode, source: &Source, link: &Link, key: &Key, dead
     }
     for next in &found {
         if source.finds(&link.record_type, link.to) {
-            let back = source.fetch(agency, &link.record_type, next, &fields, deadline).await?;
+            let back = source.fetch(asker, &link.record_type, next, &fields, deadline).await?;
             if back.records.iter().any(|record| states_another(record, &link.record_type, link.from_field, key)) {
                 return Err(Failure::AMBIGUOUS_LINK);
             }

@@ -2,11 +2,11 @@
 //!
 //! Attributes are names of stages, sources, fields and reasons: nothing personal, and few enough to count.
 
-use std::{sync::LazyLock, time::Duration};
+use std::{borrow::Cow, sync::LazyLock, time::Duration};
 
 use adapter_sdk::Fetched;
 use opentelemetry::{
-    KeyValue,
+    KeyValue, Value,
     metrics::{Counter, Histogram},
 };
 use proto::RecordType;
@@ -80,7 +80,7 @@ impl SourceMeter {
                 METERS.source.record(took.as_secs_f64(), &self.answered);
                 for mark in fetched.records.iter().flat_map(|record| &record.marks) {
                     let Some(field) = record_type.fields.get(mark.field) else { continue };
-                    let attributes = |reason| {
+                    let attributes = |reason: Value| {
                         [
                             source.clone(),
                             KeyValue::new("lienthong.record_type", record_type.name.clone()),
@@ -88,7 +88,13 @@ impl SourceMeter {
                             KeyValue::new("lienthong.reason", reason),
                         ]
                     };
-                    mark.reasons.iter().for_each(|&reason| METERS.marks.add(1, &attributes(reason)));
+                    for reason in &mark.reasons {
+                        let reason = match reason {
+                            Cow::Borrowed(known) => Value::from(*known),
+                            Cow::Owned(told) => Value::from(told.clone()),
+                        };
+                        METERS.marks.add(1, &attributes(reason));
+                    }
                 }
             }
             Err(failure) => {

@@ -8,7 +8,7 @@
 use std::{sync::Arc, time::Duration};
 
 use access::AgencyCode;
-use adapter_sdk::{Adapter, FetchRequest, Fetched, Key, SourceError};
+use adapter_sdk::{Adapter, Behalf, FetchRequest, Fetched, Key, SourceError};
 use proto::{FieldSet, RecordType, options::v1::IdentifierKind};
 use tokio::time::{Instant, sleep, timeout_at};
 use tracing::Instrument;
@@ -117,21 +117,26 @@ impl Source {
         })
     }
 
-    /// Asks for an agency, within the deadline.
+    /// Asks for somebody, within the deadline.
     pub(crate) async fn fetch(
         &self,
-        agency: &AgencyCode,
+        asker: &Asker,
         record_type: &Arc<RecordType>,
         key: &Key,
         fields: &FieldSet,
         deadline: Instant,
     ) -> Result<Fetched, Failure> {
         let span = tracing::info_span!("source", lienthong.source = self.id(), lienthong.record_type = record_type.name, error.type = tracing::field::Empty);
-        let request =
-            FetchRequest { record_type: Arc::clone(record_type), key: key.clone(), fields: fields.clone(), deadline };
+        let request = FetchRequest {
+            record_type: Arc::clone(record_type),
+            key: key.clone(),
+            fields: fields.clone(),
+            deadline,
+            behalf: Arc::clone(&asker.behalf),
+        };
         async {
             let asked = Instant::now();
-            let answer = self.ask(agency, &request).await;
+            let answer = self.ask(&asker.agency, &request).await;
             self.meter.looked_up(record_type, asked.elapsed(), &answer);
             if let Err(failure) = &answer {
                 tracing::Span::current().record("error.type", failure.reason);
@@ -188,6 +193,13 @@ impl Source {
             },
         }
     }
+}
+
+/// For whom lookups are made: in whose turn, and what the source is told of it.
+#[derive(Debug, Clone)]
+pub(crate) struct Asker {
+    pub(crate) agency: AgencyCode,
+    pub(crate) behalf: Arc<Behalf>,
 }
 
 /// What one endpoint of a source is doing.

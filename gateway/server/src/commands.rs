@@ -9,7 +9,7 @@ mod demo;
 mod dev;
 mod query;
 mod reload;
-mod serve;
+pub(crate) mod serve;
 
 use std::{path::PathBuf, process::ExitCode};
 

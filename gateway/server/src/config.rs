@@ -55,9 +55,8 @@ pub(crate) struct ServerConfig {
     /// Calls and batch items under way at one time, over all callers; more are refused at once.
     #[serde(default = "ServerConfig::calls_max")]
     pub(crate) calls_max: usize,
-    /// Items of one batch under way at one time.
-    #[serde(default = "ServerConfig::batch_concurrency_max")]
-    pub(crate) batch_concurrency_max: usize,
+    /// Items of one batch under way at one time; absent: 16.
+    pub(crate) batch_concurrency_max: Option<usize>,
     /// Time for a TLS handshake.
     #[serde(default = "ServerConfig::handshake_timeout_ms")]
     pub(crate) handshake_timeout_ms: u64,
@@ -67,12 +66,40 @@ pub(crate) struct ServerConfig {
     /// Time for calls under way to end when the hub stops.
     #[serde(default = "ServerConfig::shutdown_timeout_s")]
     pub(crate) shutdown_timeout_s: u64,
-    /// How often each source's readiness is asked for.
-    #[serde(default = "ServerConfig::readiness_interval_s")]
-    pub(crate) readiness_interval_s: u64,
+    /// How often each source's readiness is asked for; absent: every 10 seconds.
+    pub(crate) readiness_interval_s: Option<u64>,
 }
 
 impl ServerConfig {
+    pub(crate) fn check(&self) -> anyhow::Result<()> {
+        for (name, value) in [
+            ("call_timeout_ms", self.call_timeout_ms),
+            ("call_timeout_max_ms", self.call_timeout_max_ms),
+            ("handshake_timeout_ms", self.handshake_timeout_ms),
+            ("connection_age_max_s", self.connection_age_max_s),
+            ("readiness_interval_s", self.readiness_interval_s()),
+            ("request_bytes_max", self.request_bytes_max as u64),
+            ("batch_concurrency_max", self.batch_concurrency_max() as u64),
+            ("calls_max", self.calls_max as u64),
+        ] {
+            if value == 0 {
+                bail!("server.{name} must be at least 1");
+            }
+        }
+        if self.call_timeout_ms > self.call_timeout_max_ms {
+            bail!("server.call_timeout_ms must not be more than server.call_timeout_max_ms");
+        }
+        Ok(())
+    }
+
+    pub(crate) fn batch_concurrency_max(&self) -> usize {
+        self.batch_concurrency_max.unwrap_or(16)
+    }
+
+    pub(crate) fn readiness_interval_s(&self) -> u64 {
+        self.readiness_interval_s.unwrap_or(10)
+    }
+
     const fn call_timeout_ms() -> u64 {
         10_000
     }
@@ -85,9 +112,6 @@ impl ServerConfig {
     const fn calls_max() -> usize {
         1_024
     }
-    const fn batch_concurrency_max() -> usize {
-        16
-    }
     const fn handshake_timeout_ms() -> u64 {
         5_000
     }
@@ -96,9 +120,6 @@ impl ServerConfig {
     }
     const fn shutdown_timeout_s() -> u64 {
         20
-    }
-    const fn readiness_interval_s() -> u64 {
-        10
     }
 }
 
@@ -114,6 +135,15 @@ pub(crate) struct TlsConfig {
     /// PEM files: revocation lists of these authorities.
     #[serde(default)]
     pub(crate) revocation_lists: Vec<PathBuf>,
+}
+
+impl TlsConfig {
+    pub(crate) fn check(&self) -> anyhow::Result<()> {
+        if self.client_authorities.is_empty() {
+            bail!("tls.client_authorities must name at least one file");
+        }
+        Ok(())
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -204,8 +234,10 @@ pub(crate) enum LogFormat {
 pub(crate) struct SourceConfig {
     /// Id of the source, as its mapping states it.
     pub(crate) id: String,
-    /// Where its database is.
-    pub(crate) database: DatabaseReference,
+    /// Where its database is. Absent: an adapter beside it reads it, see `remote`.
+    pub(crate) database: Option<DatabaseReference>,
+    /// The adapter that reads it. Absent: this process does, see `database`.
+    pub(crate) remote: Option<RemoteConfig>,
     /// Mapping file; absent: the one built in for this id.
     pub(crate) mapping: Option<PathBuf>,
     /// Connections held at most.
@@ -297,6 +329,20 @@ impl SourceConfig {
     }
 }
 
+/// An adapter beside its database, and how the hub shows itself to it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RemoteConfig {
+    /// `https://host:port`; the host must stand in the adapter's certificate.
+    pub(crate) endpoint: String,
+    /// PEM file: the authority that signed the adapter's certificate.
+    pub(crate) authority: PathBuf,
+    /// PEM file: the certificate the hub shows, that of a system.
+    pub(crate) certificate: PathBuf,
+    /// PEM file: its key.
+    pub(crate) private_key: PathBuf,
+}
+
 /// Where the log is: the path of an SQLite file, or a reference as a source's.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(untagged, expecting = "the path of an SQLite file, or { url_file = … } or { url_env = … }")]
@@ -305,6 +351,16 @@ pub(crate) enum LogReference {
     File(PathBuf),
     /// A database.
     Database(DatabaseReference),
+}
+
+impl LogReference {
+    /// Where that is; relative paths start in `folder`.
+    pub(crate) fn location(&self, folder: &Path) -> anyhow::Result<Location> {
+        match self {
+            Self::File(path) | Self::Database(DatabaseReference::Sqlite(path)) => Ok(Location::File(folder.join(path))),
+            Self::Database(reference) => Ok(Location::postgres(&reference.address(folder)?)?),
+        }
+    }
 }
 
 /// Where a database is. Addresses with credentials are never written into the configuration itself.
@@ -329,6 +385,29 @@ impl fmt::Display for DatabaseReference {
     }
 }
 
+impl DatabaseReference {
+    /// Reads the address the reference leads to; relative paths start in `folder`.
+    pub(crate) fn url(&self, folder: &Path) -> anyhow::Result<SecretUrl> {
+        Ok(SecretUrl::new(match self {
+            Self::Sqlite(path) => format!("sqlite://{}", folder.join(path).display()),
+            reference => reference.address(folder)?,
+        }))
+    }
+
+    /// The text it leads to.
+    fn address(&self, folder: &Path) -> anyhow::Result<String> {
+        match self {
+            Self::Sqlite(path) => Ok(folder.join(path).display().to_string()),
+            Self::UrlFile(path) => {
+                let path = folder.join(path);
+                let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+                Ok(text.trim().to_owned())
+            }
+            Self::UrlEnv(name) => std::env::var(name).with_context(|| format!("variable {name} is not set")),
+        }
+    }
+}
+
 impl Config {
     /// Reads the file. The error names line and column.
     pub(crate) fn load(path: &Path) -> anyhow::Result<Self> {
@@ -341,33 +420,14 @@ impl Config {
     }
 
     fn check(&self) -> anyhow::Result<()> {
-        let server = &self.server;
-        for (name, value) in [
-            ("call_timeout_ms", server.call_timeout_ms),
-            ("call_timeout_max_ms", server.call_timeout_max_ms),
-            ("handshake_timeout_ms", server.handshake_timeout_ms),
-            ("connection_age_max_s", server.connection_age_max_s),
-            ("readiness_interval_s", server.readiness_interval_s),
-            ("request_bytes_max", server.request_bytes_max as u64),
-            ("batch_concurrency_max", server.batch_concurrency_max as u64),
-            ("calls_max", server.calls_max as u64),
-        ] {
-            if value == 0 {
-                bail!("server.{name} must be at least 1");
-            }
-        }
-        if server.call_timeout_ms > server.call_timeout_max_ms {
-            bail!("server.call_timeout_ms must not be more than server.call_timeout_max_ms");
-        }
+        self.server.check()?;
         if self.audit.queue_entries_max == 0 {
             bail!("audit.queue_entries_max must be at least 1");
         }
         if self.telemetry.trace_percent > 100 {
             bail!("telemetry.trace_percent must be at most 100");
         }
-        if self.tls.client_authorities.is_empty() {
-            bail!("tls.client_authorities must name at least one file");
-        }
+        self.tls.check()?;
         for (index, provider) in self.identity_providers.iter().enumerate() {
             provider.check()?;
             if self.identity_providers[..index].iter().any(|earlier| earlier.issuer == provider.issuer) {
@@ -378,6 +438,12 @@ impl Config {
             if source.connections_max == 0 || source.concurrency_max == 0 {
                 bail!("source {}: connections_max and concurrency_max must be at least 1", source.id);
             }
+            if source.database.is_some() == source.remote.is_some() {
+                bail!("source {}: give either its database or the remote adapter that reads it", source.id);
+            }
+            if source.remote.is_some() && (source.mapping.is_some() || source.replica.is_some()) {
+                bail!("source {}: the mapping and the replica of a remote adapter are its own", source.id);
+            }
             source.lookup.check().with_context(|| format!("source {}: lookup", source.id))?;
         }
         Ok(())
@@ -385,7 +451,7 @@ impl Config {
 
     /// A path of the file, as the process can open it.
     pub(crate) fn path(&self, path: &Path) -> PathBuf {
-        self.file.parent().unwrap_or(Path::new("")).join(path)
+        self.folder().join(path)
     }
 
     /// The file it was read from.
@@ -398,40 +464,9 @@ impl Config {
         (&self.server, &self.audit, &self.telemetry) == (&other.server, &other.audit, &other.telemetry)
     }
 
-    /// Reads the address a source's reference leads to.
-    pub(crate) fn database_url(&self, source: &str, database: &DatabaseReference) -> anyhow::Result<SecretUrl> {
-        let url = match database {
-            DatabaseReference::Sqlite(path) => Ok(format!("sqlite://{}", self.path(path).display())),
-            reference => self.address(reference),
-        };
-        Ok(SecretUrl::new(url.with_context(|| format!("source {source}"))?))
-    }
-
-    /// Where the log is.
-    pub(crate) fn log_location(&self) -> anyhow::Result<Location> {
-        match &self.audit.database {
-            LogReference::File(path) | LogReference::Database(DatabaseReference::Sqlite(path)) => {
-                Ok(Location::File(self.path(path)))
-            }
-            LogReference::Database(reference) => {
-                Ok(Location::postgres(&self.address(reference).context("audit.database")?)?)
-            }
-        }
-    }
-
-    /// The text a reference leads to.
-    fn address(&self, reference: &DatabaseReference) -> anyhow::Result<String> {
-        match reference {
-            DatabaseReference::Sqlite(path) => Ok(self.path(path).display().to_string()),
-            DatabaseReference::UrlFile(path) => {
-                let path = self.path(path);
-                let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-                Ok(text.trim().to_owned())
-            }
-            DatabaseReference::UrlEnv(name) => {
-                std::env::var(name).with_context(|| format!("variable {name} is not set"))
-            }
-        }
+    /// The folder relative paths start in.
+    pub(crate) fn folder(&self) -> &Path {
+        self.file.parent().unwrap_or(Path::new(""))
     }
 
     pub(crate) const fn call_timeout(&self) -> Duration {

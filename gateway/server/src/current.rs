@@ -9,6 +9,18 @@ use tokio::sync::watch;
 
 use crate::{tls::Trust, tokens::Tokens};
 
+/// What a listener holds its connections to.
+pub(crate) trait InForce: Send + Sync {
+    /// The certificates accepted now.
+    fn trust(&self) -> Arc<Trust>;
+
+    /// Tells of every change from now on.
+    fn changes(&self) -> watch::Receiver<()>;
+
+    /// The hub that calls are for, where their refusals are recorded; a source served by itself has none.
+    fn snapshot(&self) -> Option<Arc<Snapshot>>;
+}
+
 /// The snapshot in force.
 pub(crate) struct Current {
     in_force: ArcSwap<Snapshot>,
@@ -48,9 +60,18 @@ impl Current {
         self.in_force.store(Arc::new(snapshot));
         self.changes.send_replace(());
     }
+}
 
-    /// Tells of every snapshot put in force from now on.
-    pub(crate) fn changes(&self) -> watch::Receiver<()> {
+impl InForce for Current {
+    fn trust(&self) -> Arc<Trust> {
+        Self::trust(self)
+    }
+
+    fn changes(&self) -> watch::Receiver<()> {
         self.changes.subscribe()
+    }
+
+    fn snapshot(&self) -> Option<Arc<Snapshot>> {
+        Some(Self::snapshot(self))
     }
 }

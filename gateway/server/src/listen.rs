@@ -23,7 +23,7 @@ use tower::ServiceExt;
 
 use crate::{
     call::Timeouts,
-    current::Current,
+    current::InForce,
     identity::{self, IdentityError, Peer},
     metrics::{self, Methods},
     rejections::{self, Strangers},
@@ -35,6 +35,10 @@ use crate::{
 /// A connection whose certificate is no longer accepted is cut after this time, with the streams that are still on it.
 const UNTRUSTED_GRACE: Duration = Duration::from_secs(2);
 
+/// Calls of one connection that may be given up before they were looked at, beyond which the connection is cut: the usual 20
+/// would cut that of a busy hub, with all calls on it, when a source beside it hangs.
+const ABANDONED_CALLS_MAX: usize = 512;
+
 /// How connections are treated.
 pub(crate) struct Listening {
     pub(crate) trust_domain: String,
@@ -42,7 +46,7 @@ pub(crate) struct Listening {
     pub(crate) connection_age_max: Duration,
     pub(crate) shutdown_timeout: Duration,
     pub(crate) timeouts: Timeouts,
-    pub(crate) current: Arc<Current>,
+    pub(crate) current: Arc<dyn InForce>,
     pub(crate) methods: Methods,
     pub(crate) strangers: Strangers,
     pub(crate) routes: Routes,
@@ -105,7 +109,7 @@ async fn connection(listening: Arc<Listening>, stream: TcpStream, mut stop: watc
         let trusted = trusted.clone();
         async move {
             match trusted {
-                Some(trusted) => trusted.lost(&current).await,
+                Some(trusted) => trusted.lost(current.as_ref()).await,
                 None => std::future::pending().await,
             }
             tokio::time::sleep(UNTRUSTED_GRACE).await;
@@ -117,6 +121,7 @@ async fn connection(listening: Arc<Listening>, stream: TcpStream, mut stop: watc
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder
         .http2()
+        .max_pending_accept_reset_streams(ABANDONED_CALLS_MAX)
         .keep_alive_interval(Duration::from_secs(20))
         .keep_alive_timeout(Duration::from_secs(20))
         .timer(hyper_util::rt::TokioTimer::new());
@@ -183,17 +188,23 @@ async fn answer(
     };
     let path = request.uri().path().trim_start_matches('/').to_owned();
     let headers = request.headers().clone();
-    let hub = listening.current.hub();
-    if let Some(Err(error)) = trusted.map(|trusted| trusted.check(&listening.current)) {
+    let snapshot = listening.current.snapshot();
+    let hub = snapshot.as_ref().map(|snapshot| &snapshot.hub);
+    if let Some(Err(error)) = trusted.map(|trusted| trusted.check(listening.current.as_ref())) {
         let status = status::from_identity(error).into_http();
-        return Ok(rejections::record(&hub, &peer, &path, &headers, listening.timeouts, status).await);
+        return Ok(match hub {
+            Some(hub) => rejections::record(hub, &peer, &path, &headers, listening.timeouts, status).await,
+            None => status,
+        });
     }
-    match proof(&listening.current.snapshot().tokens, &headers, &peer, &path).await {
-        Ok(None) => {}
-        Ok(Some(proof)) => drop(request.extensions_mut().insert(Arc::new(proof))),
-        Err(error) => {
-            let status = status::from_token(error).into_http();
-            return Ok(rejections::record(&hub, &peer, &path, &headers, listening.timeouts, status).await);
+    if let Some(snapshot) = &snapshot {
+        match proof(&snapshot.tokens, &headers, &peer, &path).await {
+            Ok(None) => {}
+            Ok(Some(proof)) => drop(request.extensions_mut().insert(Arc::new(proof))),
+            Err(error) => {
+                let status = status::from_token(error).into_http();
+                return Ok(rejections::record(&snapshot.hub, &peer, &path, &headers, listening.timeouts, status).await);
+            }
         }
     }
     request.extensions_mut().insert(peer.clone());
@@ -202,7 +213,10 @@ async fn answer(
         Ok(response) => response,
         Err(never) => match never {},
     };
-    let response = rejections::record(&hub, &peer, &path, &headers, listening.timeouts, response).await;
+    let response = match hub {
+        Some(hub) => rejections::record(hub, &peer, &path, &headers, listening.timeouts, response).await,
+        None => response,
+    };
     let code = Status::from_header_map(response.headers()).map_or(Code::Ok, |status| status.code());
     metrics::answered(&listening.methods, &path, peer.caller.agency.as_str(), code, received.elapsed());
     Ok(response)

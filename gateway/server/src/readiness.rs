@@ -10,7 +10,11 @@ use query::Sources;
 use tokio::sync::watch;
 use tonic_health::{ServingStatus, server::HealthReporter};
 
-use crate::{current::Current, expiry, listen::told_to_stop};
+use crate::{
+    current::{Current, InForce as _},
+    expiry,
+    listen::told_to_stop,
+};
 
 /// Longest wait for one source.
 const ROUND_TRIP_MAX: Duration = Duration::from_secs(5);

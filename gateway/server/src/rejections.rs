@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use audit::AuditLog;
 use http::{HeaderMap, Response};
 use proto::audit::v1::entry::{Kind, Outcome};
 use query::{Asked, CallError, Hub, Violation};
@@ -132,25 +133,25 @@ pub(crate) async fn watch_refused(
 ) {
     loop {
         tokio::select! {
-            () = tokio::time::sleep(REFUSED_INTERVAL) => record_refused(&current.hub(), &limit, &strangers).await,
+            () = tokio::time::sleep(REFUSED_INTERVAL) => record_refused(&current.hub().audit, &limit, &strangers).await,
             () = told_to_stop(&mut stop) => return,
         }
     }
 }
 
 /// Records the calls refused since the last time, an entry for each system, and the strangers, an entry for each reason.
-pub(crate) async fn record_refused(hub: &Hub, limit: &Limit, strangers: &Strangers) {
+pub(crate) async fn record_refused(log: &AuditLog, limit: &Limit, strangers: &Strangers) {
     for (reason, count) in strangers.take() {
         let count = count.to_string();
         let details = [("reason", reason), ("count", count.as_str())];
-        if let Err(error) = record_event(hub, "callers without a valid certificate refused", &details).await {
+        if let Err(error) = record_event(log, "callers without a valid certificate refused", &details).await {
             tracing::error!(%error, reason, count, "refused callers are not in the log");
         }
     }
     for ((agency, system), count) in limit.take_refused() {
         let count = count.to_string();
         let details = [("agency", agency.as_str()), ("system", system.as_str()), ("count", count.as_str())];
-        if let Err(error) = record_event(hub, "calls refused over the limit", &details).await {
+        if let Err(error) = record_event(log, "calls refused over the limit", &details).await {
             tracing::error!(%error, agency, system, count, "refused calls are not in the log");
         }
     }

@@ -29,7 +29,7 @@ use crate::{
     tokens::Tokens,
 };
 
-mod files;
+pub(crate) mod files;
 
 /// When the log cannot record a reload, it is tried again after this time: nothing is in force unrecorded.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -105,7 +105,8 @@ impl Reloader {
     }
 
     fn watch_files(&mut self) {
-        self.watcher = files::watcher(&self.config, self.changed.clone())
+        let (files, folders) = files::of_hub(&self.config);
+        self.watcher = files::watcher(&files, &folders, self.changed.clone())
             .inspect_err(|error| tracing::warn!(%error, "files are not watched; SIGHUP reloads them"))
             .ok();
     }
@@ -277,7 +278,7 @@ fn load(config: Config, before: &Snapshot, open: &OpenSources) -> anyhow::Result
         warnings.extend(loaded.warnings.iter().map(ToString::to_string));
         Arc::new(loaded.set.counting_on_from(&before.hub.access))
     };
-    let trust = Trust::load(&config)?;
+    let trust = Trust::load(&config.tls, config.folder())?;
     let trust = if trust.digest() == before.trust.digest() { Arc::clone(&before.trust) } else { Arc::new(trust) };
     let tokens = Tokens::load(&config)?;
     let tokens = if tokens.digest() == before.tokens.digest() { Arc::clone(&before.tokens) } else { Arc::new(tokens) };

@@ -12,7 +12,7 @@ use anyhow::Context;
 use audit::{AuditLog, Location, SigningKey, SubjectHasher};
 use proto::{
     Schema,
-    audit::v1::{self as log, audit_service_server::AuditServiceServer, entry},
+    audit::v1::{self as wire, audit_service_server::AuditServiceServer, entry},
     catalog::v1::catalog_service_server::CatalogServiceServer,
     operator::v1::operator_service_server::OperatorServiceServer,
     query::v1::query_service_server::QueryServiceServer,
@@ -30,7 +30,7 @@ use crate::{
     admission::Limit,
     call::Timeouts,
     config::Config,
-    current::{Current, Snapshot},
+    current::{Current, InForce, Snapshot},
     listen::{self, Listening},
     metrics::{self, Methods},
     publish::Publisher,
@@ -80,11 +80,11 @@ impl Parts {
             access: loaded.set,
             warnings: loaded.warnings.iter().map(ToString::to_string).collect(),
             sources: OpenSources::open(config, &schema)?,
-            trust: Trust::load(config)?,
+            trust: Trust::load(&config.tls, config.folder())?,
             tokens: Tokens::load(config)?,
             signing_key: SigningKey::load(&config.path(&config.audit.signing_key))?,
             hasher: hasher(config)?,
-            log_location: config.log_location()?,
+            log_location: config.audit.database.location(config.folder()).context("audit.database")?,
             schema,
         })
     }
@@ -155,7 +155,7 @@ pub(crate) async fn start(config: &Config, hangup: Option<Signal>) -> anyhow::Re
         ("certificates_digest", parts.trust.digest()),
         ("identity_providers_digest", parts.tokens.digest()),
     ];
-    record_event(&hub, "start", &details).await?;
+    record_event(&hub.audit, "start", &details).await?;
     let (trust, tokens) = (Arc::new(parts.trust), Arc::new(parts.tokens));
     let current = Arc::new(Current::new(Snapshot { hub: Arc::new(hub), trust, tokens }));
 
@@ -168,7 +168,7 @@ pub(crate) async fn start(config: &Config, hangup: Option<Signal>) -> anyhow::Re
         Arc::clone(&readiness),
         Arc::clone(&current),
         health,
-        Duration::from_secs(config.server.readiness_interval_s),
+        Duration::from_secs(config.server.readiness_interval_s()),
         stopped.clone(),
     ));
     let bytes_max = config.server.request_bytes_max;
@@ -183,7 +183,7 @@ pub(crate) async fn start(config: &Config, hangup: Option<Signal>) -> anyhow::Re
     let query_handler = QueryHandler {
         current: Arc::clone(&current),
         timeouts,
-        batch_concurrency_max: config.server.batch_concurrency_max,
+        batch_concurrency_max: config.server.batch_concurrency_max(),
         limit: limit.clone(),
         stop: stopped.clone(),
     };
@@ -207,7 +207,7 @@ pub(crate) async fn start(config: &Config, hangup: Option<Signal>) -> anyhow::Re
         shutdown_timeout: Duration::from_secs(config.server.shutdown_timeout_s),
         timeouts,
         methods: Methods::new(&current.hub().schema),
-        current: Arc::clone(&current),
+        current: Arc::clone(&current) as Arc<dyn InForce>,
         strangers: strangers.clone(),
         routes,
     });
@@ -244,8 +244,8 @@ impl Running {
         self.reloading.await.context("reload")?;
         self.counting.await.context("refused calls")?;
         let hub = self.current.hub();
-        rejections::record_refused(&hub, &self.limit, &self.strangers).await;
-        let recorded = record_event(&hub, "stop", &[]).await;
+        rejections::record_refused(&hub.audit, &self.limit, &self.strangers).await;
+        let recorded = record_event(&hub.audit, "stop", &[]).await;
         hub.audit.close().await;
         if let Some(publishing) = self.publishing {
             publishing.await.context("publishing the log")?;
@@ -255,8 +255,8 @@ impl Running {
 }
 
 /// The entry of something the hub did itself.
-pub(crate) fn hub_event() -> log::Entry {
-    log::Entry {
+pub(crate) fn hub_event() -> wire::Entry {
+    wire::Entry {
         time: Some(query::timestamp(chrono::Utc::now())),
         kind: entry::Kind::HubEvent.into(),
         outcome: entry::Outcome::Answered.into(),
@@ -265,10 +265,10 @@ pub(crate) fn hub_event() -> log::Entry {
     }
 }
 
-/// Records something the hub did itself.
-pub(crate) async fn record_event(hub: &Hub, event: &str, details: &[(&str, &str)]) -> anyhow::Result<()> {
+/// Records something the process did itself.
+pub(crate) async fn record_event(log: &AuditLog, event: &str, details: &[(&str, &str)]) -> anyhow::Result<()> {
     let details = [("event", event)].into_iter().chain(details.iter().copied());
-    let details = details.map(|(name, value)| log::Detail { name: name.to_owned(), value: value.to_owned() });
-    let entry = log::Entry { details: details.collect(), ..hub_event() };
-    hub.audit.append(entry).await.map(drop).with_context(|| format!("cannot record {event} in the audit log"))
+    let details = details.map(|(name, value)| wire::Detail { name: name.to_owned(), value: value.to_owned() });
+    let entry = wire::Entry { details: details.collect(), ..hub_event() };
+    log.append(entry).await.map(drop).with_context(|| format!("cannot record {event} in the audit log"))
 }

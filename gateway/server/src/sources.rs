@@ -1,15 +1,23 @@
 //! The sources a configuration names: opened at the start, and at a reload only those that changed, so that all others keep
 //! their connections and what the hub has learnt about them.
 
-use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
-use adapter_sdk::{Adapter, Functions, Mapping, PoolOptions, SqlSource};
+use adapter_sdk::{Adapter, DatabaseAddress, Functions, Mapping, PoolOptions, SqlSource};
 use anyhow::{Context, anyhow};
 use aws_lc_rs::digest;
 use proto::Schema;
 use query::{Source, Sources};
 
-use crate::config::{Config, DatabaseReference, SourceConfig};
+use crate::{
+    config::{Config, DatabaseReference, LogReference, SourceConfig},
+    remote::{self, RemoteSource},
+};
 
 /// The sources in force, and what they were opened from.
 #[derive(Clone)]
@@ -94,8 +102,15 @@ impl Origin {
         if let Some(path) = &source.mapping {
             context.update(&bytes(&config.path(path))?);
         }
+        if let Some(adapter) = &source.remote {
+            // Another mapping over there is another source here.
+            context.update(&remote::describe(adapter, config.folder(), &kept(config, source))?);
+            for path in [&adapter.authority, &adapter.certificate] {
+                context.update(&bytes(&config.path(path))?);
+            }
+        }
         let public = context.clone().finish().as_ref().to_vec();
-        for database in [Some(&source.database), source.replica.as_ref()].into_iter().flatten() {
+        for database in source.database.iter().chain(&source.replica) {
             match database {
                 DatabaseReference::Sqlite(_) => {}
                 DatabaseReference::UrlFile(path) => context.update(&bytes(&config.path(path))?),
@@ -111,19 +126,61 @@ fn bytes(path: &Path) -> anyhow::Result<Vec<u8>> {
 }
 
 fn open(config: &Config, schema: &Arc<Schema>, source: &SourceConfig) -> anyhow::Result<Arc<Source>> {
-    let path = source.mapping.as_ref().map(|path| config.path(path));
-    let (mapping, functions) = match path {
-        Some(path) => mapping_file(&path)?,
-        None => builtin_mapping(&source.id)?,
-    };
-    anyhow::ensure!(mapping.source == source.id, "its mapping is for source {}", mapping.source);
-    let options = PoolOptions { connections_max: source.connections_max, ..PoolOptions::default() };
+    let folder = config.folder();
+    let settings = source.lookup.settings(source.concurrency_max);
+    if let Some(remote) = &source.remote {
+        let adapter = RemoteSource::open(schema, remote, folder, &kept(config, source))?;
+        let id = &adapter.describe().id;
+        anyhow::ensure!(*id == source.id, "the adapter at {} has source {id}", remote.endpoint);
+        return Ok(Arc::new(Source::new(Arc::new(adapter), None, settings)));
+    }
+    let mapping = source.mapping.as_deref();
     let read = |database: &DatabaseReference| -> anyhow::Result<Arc<dyn Adapter>> {
-        let url = config.database_url(&source.id, database)?;
-        Ok(Arc::new(SqlSource::open(schema, &mapping, &functions, &url, options.clone())?))
+        Ok(Arc::new(sql_source(folder, schema, &source.id, mapping, database, source.connections_max)?))
     };
     let replica = source.replica.as_ref().map(read).transpose()?;
-    Ok(Arc::new(Source::new(read(&source.database)?, replica, source.lookup.settings(source.concurrency_max))))
+    let database = source.database.as_ref().context("it names no database")?;
+    Ok(Arc::new(Source::new(read(database)?, replica, settings)))
+}
+
+/// Where the last description of a remote source is kept: beside the audit log, or beside the configuration where the log is
+/// no file.
+fn kept(config: &Config, source: &SourceConfig) -> PathBuf {
+    let beside = match &config.audit.database {
+        LogReference::File(path) | LogReference::Database(DatabaseReference::Sqlite(path)) => config.path(path),
+        LogReference::Database(_) => config.file().to_owned(),
+    };
+    let mut name = beside.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{}.description", source.id));
+    beside.with_file_name(name)
+}
+
+/// A source whose database this process reads, by this mapping file or the one built in; relative paths start in `folder`.
+pub(crate) fn sql_source(
+    folder: &Path,
+    schema: &Schema,
+    id: &str,
+    mapping: Option<&Path>,
+    database: &DatabaseReference,
+    connections_max: u32,
+) -> anyhow::Result<SqlSource> {
+    let (mapping, functions) = self::mapping(folder, id, mapping)?;
+    let options = PoolOptions { connections_max, ..PoolOptions::default() };
+    let (reference, folder) = (database.clone(), folder.to_owned());
+    // What keeps the address from being read now is said in full; later the old one stays in use.
+    reference.url(&folder)?;
+    let address = DatabaseAddress::read_by(move || reference.url(&folder).map_err(|error| error.to_string()));
+    Ok(SqlSource::open_at(schema, &mapping, &functions, &address, options)?)
+}
+
+/// The mapping of a source: that of the file, or the one built in.
+pub(crate) fn mapping(folder: &Path, id: &str, file: Option<&Path>) -> anyhow::Result<(Mapping, Functions)> {
+    let (mapping, functions) = match file {
+        Some(path) => mapping_file(&folder.join(path))?,
+        None => builtin_mapping(id)?,
+    };
+    anyhow::ensure!(mapping.source == id, "its mapping is for source {}", mapping.source);
+    Ok((mapping, functions))
 }
 
 /// Reads a mapping file; the functions it may name are those of the register with its source's id.

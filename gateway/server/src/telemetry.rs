@@ -3,7 +3,7 @@
 use anyhow::Context;
 use http::HeaderMap;
 use opentelemetry::{
-    propagation::{Extractor, TextMapPropagator},
+    propagation::{Extractor, Injector, TextMapPropagator},
     trace::{TraceContextExt, TracerProvider},
 };
 use opentelemetry_otlp::WithExportConfig;
@@ -114,6 +114,22 @@ impl Extractor for Headers<'_> {
     fn keys(&self) -> Vec<&str> {
         self.0.keys().map(http::HeaderName::as_str).collect()
     }
+}
+
+struct Metadata<'a>(&'a mut tonic::metadata::MetadataMap);
+
+impl Injector for Metadata<'_> {
+    fn set(&mut self, key: &str, value: String) {
+        let name = tonic::metadata::MetadataKey::from_bytes(key.as_bytes());
+        if let (Ok(name), Ok(value)) = (name, value.parse()) {
+            self.0.insert(name, value);
+        }
+    }
+}
+
+/// Adds the trace of the current span to a call that goes on from here.
+pub(crate) fn pass_on(metadata: &mut tonic::metadata::MetadataMap) {
+    TraceContextPropagator::new().inject_context(&Span::current().context(), &mut Metadata(metadata));
 }
 
 /// The span of one call, a child of the caller's when it sent a trace context.

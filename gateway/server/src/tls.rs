@@ -14,7 +14,7 @@ use rustls::{
 };
 use x509_parser::{parse_x509_certificate, parse_x509_crl};
 
-use crate::{config::Config, current::Current, identity::IdentityError, status};
+use crate::{config::TlsConfig, current::InForce, identity::IdentityError, status};
 
 /// Longest sleep towards an expiry: the clock may be set meanwhile.
 const EXPIRY_SLEEP_MAX: Duration = Duration::from_secs(3_600);
@@ -29,32 +29,32 @@ pub(crate) struct Trust {
 }
 
 impl Trust {
-    /// Reads the files. A client without a certificate completes the handshake and is then told UNAUTHENTICATED in words;
+    /// Reads the files, whose relative paths start in `folder`. A client without a certificate completes the handshake and is then told UNAUTHENTICATED in words;
     /// a certificate that is expired, revoked or of another authority ends the handshake.
-    pub(crate) fn load(config: &Config) -> anyhow::Result<Self> {
+    pub(crate) fn load(tls: &TlsConfig, folder: &Path) -> anyhow::Result<Self> {
         let mut read = Reader { context: digest::Context::new(&digest::SHA256), expiries: Vec::new() };
         let provider = Arc::new(provider::default_provider());
         let mut authorities = RootCertStore::empty();
-        for path in &config.tls.client_authorities {
-            for certificate in read.certificates(&config.path(path))? {
+        for path in &tls.client_authorities {
+            for certificate in read.certificates(&folder.join(path))? {
                 authorities
                     .add(certificate)
-                    .with_context(|| format!("{} holds no usable authority", config.path(path).display()))?;
+                    .with_context(|| format!("{} holds no usable authority", folder.join(path).display()))?;
             }
         }
         let mut lists = Vec::new();
-        for path in &config.tls.revocation_lists {
-            lists.extend(read.revocation_lists(&config.path(path))?);
+        for path in &tls.revocation_lists {
+            lists.extend(read.revocation_lists(&folder.join(path))?);
         }
         let clients = WebPkiClientVerifier::builder_with_provider(Arc::new(authorities), Arc::clone(&provider))
             .with_crls(lists)
             .allow_unauthenticated()
             .build()
             .context("client authorities or revocation lists cannot be used")?;
-        let key_path = config.path(&config.tls.private_key);
+        let key_path = folder.join(&tls.private_key);
         let key = PrivateKeyDer::from_pem_file(&key_path)
             .with_context(|| format!("cannot read private key {}", key_path.display()))?;
-        let chain = read.certificates(&config.path(&config.tls.certificate))?;
+        let chain = read.certificates(&folder.join(&tls.certificate))?;
         let mut server = ServerConfig::builder_with_provider(provider)
             .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
             .context("no usable TLS version")?
@@ -175,7 +175,7 @@ impl PeerTrust {
     }
 
     /// Whether the certificate is accepted now. Looked at anew only after a reload changed the certificates in force.
-    pub(crate) fn check(&self, current: &Current) -> Result<(), IdentityError> {
+    pub(crate) fn check(&self, current: &dyn InForce) -> Result<(), IdentityError> {
         let now = UnixTime::now();
         if i64::try_from(now.as_secs()).is_ok_and(|now| now > self.not_after) {
             return Err(IdentityError::Expired);
@@ -197,7 +197,7 @@ impl PeerTrust {
     }
 
     /// Waits until the certificate is no longer accepted. Calls find that out for themselves; this is for streams that go on.
-    pub(crate) async fn lost(&self, current: &Current) {
+    pub(crate) async fn lost(&self, current: &dyn InForce) {
         let mut changes = current.changes();
         while self.check(current).is_ok() {
             tokio::select! {

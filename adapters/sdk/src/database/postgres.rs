@@ -14,6 +14,9 @@ use sqlx::{
 use super::{Ask, Bind, Row, column_row, pool::Connect, without_parameters};
 use crate::cell::Cell;
 
+/// The first version of the server that looks after its callers while it works.
+const CONNECTION_CHECK_SINCE: u32 = 140_000;
+
 pub(crate) struct Driver(PgConnectOptions);
 
 impl Driver {
@@ -29,7 +32,12 @@ impl Connect for Driver {
     type Connection = PgConnection;
 
     async fn connect(&self) -> Result<PgConnection, sqlx::Error> {
-        PgConnection::connect_with(&self.0).await
+        let mut connection = PgConnection::connect_with(&self.0).await?;
+        // A caller who has gone is noticed while a statement runs, and the statement is given up.
+        if connection.server_version_num() >= Some(CONNECTION_CHECK_SINCE) {
+            connection.execute("SET client_connection_check_interval = '1s'").await?;
+        }
+        Ok(connection)
     }
 
     async fn ask(connection: &mut PgConnection, sql: Arc<str>, ask: Ask<'_>) -> Result<Vec<Row>, sqlx::Error> {
@@ -37,7 +45,8 @@ impl Connect for Driver {
         let mut query = sqlx::query(AssertSqlSafe(sql));
         for bind in binds {
             query = match bind {
-                Bind::Text(value) => query.bind(value.as_deref()),
+                // No text here holds a NUL, and a statement with one is refused: it equals nothing.
+                Bind::Text(value) => query.bind(value.as_deref().filter(|text| !text.contains('\0'))),
                 Bind::Int(value) => query.bind(*value),
                 Bind::Bool(value) => query.bind(*value),
                 Bind::Bytes(value) => query.bind(value.as_deref()),

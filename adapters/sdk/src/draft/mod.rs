@@ -10,7 +10,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use proto::RecordType;
 use tokio::time::timeout;
 
-use crate::{Mapping, PoolOptions, SecretUrl, SourceError, database::Database};
+use crate::{DatabaseAddress, Mapping, PoolOptions, SecretUrl, SourceError, database::Database};
 
 mod codes;
 mod composite;
@@ -125,7 +125,7 @@ pub async fn likelihoods(
     record_types: &[Arc<RecordType>],
     known: &[Mapping],
 ) -> Result<Vec<Likelihood>, SourceError> {
-    let database = Database::new(url, &PoolOptions { connections_max: 1, ..PoolOptions::default() })?;
+    let database = one_connection(url)?;
     let inventory = within(inventory::inventory(&database)).await?;
     let tables: Vec<Named<'_>> = inventory.tables.iter().map(Named::new).collect();
     let mut likely: Vec<_> = record_types
@@ -142,7 +142,7 @@ pub async fn likelihoods(
 
 /// Drafts a mapping.
 pub async fn draft(url: &SecretUrl, request: &DraftRequest) -> Result<Draft, DraftError> {
-    let database = Database::new(url, &PoolOptions { connections_max: 1, ..PoolOptions::default() })?;
+    let database = one_connection(url)?;
     let inventory = within(inventory::inventory(&database)).await?;
     let tables: Vec<Named<'_>> = inventory.tables.iter().map(Named::new).collect();
     let mut found = Vec::new();
@@ -243,6 +243,12 @@ fn code_table<'i>(
     let code = other.column(&code)?;
     let label = other.columns.iter().filter(|column| column.name != code.name).find(label)?;
     (other.columns.len() <= 8).then_some((other.name.as_str(), code.name.as_str(), label.name.as_str()))
+}
+
+/// A database that one caller reads.
+fn one_connection(url: &SecretUrl) -> Result<Database, SourceError> {
+    let options = PoolOptions { connections_max: 1, ..PoolOptions::default() };
+    Database::new(&DatabaseAddress::fixed(url.clone()), &options)
 }
 
 async fn within<T>(read: impl Future<Output = Result<T, crate::database::Failure>>) -> Result<T, SourceError> {

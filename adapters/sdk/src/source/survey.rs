@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// How long one page may take.
-const PAGE_TIMEOUT: Duration = Duration::from_secs(60);
+pub(super) const PAGE_TIMEOUT: Duration = Duration::from_secs(60);
 /// Rows of child tables that may belong to one page.
 const CHILD_ROWS_MAX: usize = 200_000;
 

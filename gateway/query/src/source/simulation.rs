@@ -106,8 +106,8 @@ impl Adapter for Simulated {
 const TROUBLE: Duration = Duration::from_secs(60);
 
 /// A few agencies share the calls.
-fn agency(call: usize) -> AgencyCode {
-    format!("H21.{:02}", call % 3).parse().unwrap()
+fn asker(call: usize) -> Asker {
+    Asker { agency: format!("H21.{:02}", call % 3).parse().unwrap(), behalf: Arc::default() }
 }
 
 fn milliseconds(random: &mut ChaCha8Rng, range: std::ops::Range<u64>) -> Duration {
@@ -187,7 +187,7 @@ async fn run(seed: u64, record_type: &Arc<RecordType>) -> Trace {
             sleep_until(arrives).await;
             let deadline = arrives + patience;
             let key = Key { kind: IdentifierKind::PersonalId, value: call.to_string() };
-            let outcome = source.fetch(&agency(call), &record_type, &key, &record_type.all_fields(), deadline).await;
+            let outcome = source.fetch(&asker(call), &record_type, &key, &record_type.all_fields(), deadline).await;
             assert!(Instant::now() <= deadline + TICK, "seed {seed}: call {call} outlived its deadline");
             (call, start.elapsed(), outcome.map(drop).map_err(|failure| failure.reason))
         }));
@@ -236,7 +236,7 @@ async fn recovers(seed: u64, source: &Source, record_type: &Arc<RecordType>, set
     for call in ["first", "second"] {
         let key = Key { kind: IdentifierKind::PersonalId, value: call.to_owned() };
         let deadline = Instant::now() + Duration::from_secs(10);
-        let outcome = source.fetch(&agency(0), record_type, &key, &record_type.all_fields(), deadline).await;
+        let outcome = source.fetch(&asker(0), record_type, &key, &record_type.all_fields(), deadline).await;
         assert!(outcome.is_ok(), "seed {seed}: the {call} call after the trouble fails");
     }
     for load in source.loads() {
@@ -280,7 +280,7 @@ async fn a_hedge_hides_a_source_that_hangs_and_then_the_source_is_left_alone() {
         let key = Key { kind: IdentifierKind::PersonalId, value: call.to_string() };
         let started = Instant::now();
         let deadline = started + Duration::from_secs(10);
-        source.fetch(&agency(call), &record_type, &key, &record_type.all_fields(), deadline).await.unwrap();
+        source.fetch(&asker(call), &record_type, &key, &record_type.all_fields(), deadline).await.unwrap();
         assert!(started.elapsed() <= Duration::from_millis(106));
         slow += usize::from(started.elapsed() >= Duration::from_millis(100));
     }
@@ -297,7 +297,7 @@ async fn callers_in_a_hurry_do_not_close_a_slow_source_to_others() {
     let source = Source::new(primary, None, SourceSettings::default());
     let ask = async |call: &str, patience| {
         let key = Key { kind: IdentifierKind::PersonalId, value: call.to_owned() };
-        source.fetch(&agency(0), &record_type, &key, &record_type.all_fields(), Instant::now() + patience).await
+        source.fetch(&asker(0), &record_type, &key, &record_type.all_fields(), Instant::now() + patience).await
     };
     for _ in 0..100 {
         let hurried = ask("hurried", Duration::from_millis(10)).await;

@@ -10,9 +10,11 @@ use proto::Schema;
 use crate::sources;
 
 mod check;
+mod conform;
 mod draft;
 mod html;
 mod report;
+mod serve;
 mod trial;
 
 #[derive(Subcommand)]
@@ -23,6 +25,10 @@ pub(crate) enum Adapter {
     Try(trial::Try),
     /// Compare a mapping with its live database, read all of it, and report how good the data is: đúng, đủ, sạch, sống.
     Check(check::Check),
+    /// Try whether a mapping on its live database, or a remote adapter, does all that an adapter must do.
+    Conform(conform::Conform),
+    /// Serve one source to hubs elsewhere, so that the credentials of its database stay here.
+    Serve(serve::Serve),
 }
 
 impl Adapter {
@@ -31,6 +37,8 @@ impl Adapter {
             Self::Draft(command) => command.run().await,
             Self::Try(command) => command.run().await,
             Self::Check(command) => command.run().await,
+            Self::Conform(command) => command.run().await,
+            Self::Serve(command) => command.run().await,
         }
     }
 }
@@ -93,8 +101,7 @@ fn address(reference: &str) -> anyhow::Result<SecretUrl> {
 }
 
 /// The full name of a record type of the source, given in full or by its last part.
-fn record_type(source: &SqlSource, name: &str) -> anyhow::Result<String> {
-    use adapter_sdk::Adapter as _;
+fn record_type(source: &dyn adapter_sdk::Adapter, name: &str) -> anyhow::Result<String> {
     let types = || source.describe().records.iter().map(|record| record.record_type.name.as_str());
     let last = |full: &str| full.rsplit('.').next().is_some_and(|last| last.eq_ignore_ascii_case(name));
     let found = types().find(|full| *full == name).or_else(|| types().find(|full| last(full)));

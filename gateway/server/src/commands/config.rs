@@ -9,7 +9,7 @@ use crate::{config, serve::Parts, show};
 #[derive(Subcommand)]
 pub(crate) enum Config {
     /// Load everything a configuration names (certificates, keys, agreements, policies, mappings), say what is wrong, and
-    /// exit. Opens no port, no log and no database.
+    /// exit. Opens no port, no log and no database; adapters elsewhere are asked what they have.
     Check(Check),
 }
 
@@ -34,8 +34,12 @@ impl Config {
         let mut table = show::table(["Source", "Engine", "Database", "Record types", "Unmapped fields"]);
         for adapter in parts.sources.sources.adapters() {
             let source = adapter.describe();
-            let database =
-                config.sources.iter().find(|entry| entry.id == source.id).map(|entry| entry.database.to_string());
+            let entry = config.sources.iter().find(|entry| entry.id == source.id);
+            let database = entry.map(|entry| match (&entry.database, &entry.remote) {
+                (Some(database), _) => database.to_string(),
+                (None, Some(remote)) => format!("adapter at {}", remote.endpoint),
+                (None, None) => String::new(),
+            });
             table.add_row([
                 source.id.clone(),
                 source.engine.to_string(),

@@ -18,15 +18,15 @@ use crate::{
 const QUIET: Duration = Duration::from_millis(300);
 
 /// Waits for a change, and until no other follows it.
-pub(super) async fn changed_and_quiet(changes: &mut mpsc::UnboundedReceiver<()>) {
+pub(crate) async fn changed_and_quiet(changes: &mut mpsc::UnboundedReceiver<()>) {
     if changes.recv().await.is_none() {
         return std::future::pending().await;
     }
     while let Ok(Some(())) = tokio::time::timeout(QUIET, changes.recv()).await {}
 }
 
-/// Watches the folders of the files, since files are mostly replaced, not rewritten.
-pub(super) fn watcher(config: &Config, changed: mpsc::UnboundedSender<()>) -> anyhow::Result<RecommendedWatcher> {
+/// The files a hub's configuration names, and the folders of which every file counts.
+pub(super) fn of_hub(config: &Config) -> (Vec<PathBuf>, [PathBuf; 2]) {
     let access = serve::access_files(config);
     let tls = &config.tls;
     let mut files: Vec<PathBuf> = [&tls.certificate, &tls.private_key].map(|path| config.path(path)).to_vec();
@@ -34,12 +34,26 @@ pub(super) fn watcher(config: &Config, changed: mpsc::UnboundedSender<()>) -> an
     files.extend([access.purposes, access.agencies, config.file().to_owned()]);
     for source in &config.sources {
         files.extend(source.mapping.iter().map(|path| config.path(path)));
-        if let DatabaseReference::UrlFile(path) = &source.database {
-            files.push(config.path(path));
+        for reference in source.database.iter().chain(&source.replica) {
+            if let DatabaseReference::UrlFile(path) = reference {
+                files.push(config.path(path));
+            }
+        }
+        if let Some(remote) = &source.remote {
+            files.extend([&remote.authority, &remote.certificate, &remote.private_key].map(|path| config.path(path)));
         }
     }
-    let folders = files.iter().filter_map(|file| file.parent().map(ToOwned::to_owned));
-    let folders = folders.chain([access.grants, access.policies]).map(|folder| {
+    (files, [access.grants, access.policies])
+}
+
+/// Watches the folders of the files, since files are mostly replaced, not rewritten.
+pub(crate) fn watcher(
+    files: &[PathBuf],
+    folders: &[PathBuf],
+    changed: mpsc::UnboundedSender<()>,
+) -> anyhow::Result<RecommendedWatcher> {
+    let parents = files.iter().filter_map(|file| file.parent().map(ToOwned::to_owned));
+    let folders = parents.chain(folders.iter().cloned()).map(|folder| {
         let folder = if folder.as_os_str().is_empty() { PathBuf::from(".") } else { folder };
         folder.canonicalize().with_context(|| format!("cannot watch {}", folder.display()))
     });

@@ -182,7 +182,9 @@ fn field_json(record: &RecordQuality, field: &FieldQuality) -> Value {
     let reasons: serde_json::Map<_, _> = field
         .reasons
         .iter()
-        .map(|(reason, found)| ((*reason).to_owned(), json!({ "count": found.count, "examples": found.examples })))
+        .map(|(reason, found)| {
+            (reason.clone().into_owned(), json!({ "count": found.count, "examples": found.examples }))
+        })
         .collect();
     json!({
         "field": record.record_type.fields[field.field].path,

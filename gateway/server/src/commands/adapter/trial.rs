@@ -1,6 +1,6 @@
 //! `lienthong adapter try`: one record beside its row.
 
-use std::{process::ExitCode, time::Duration};
+use std::{process::ExitCode, sync::Arc, time::Duration};
 
 use adapter_sdk::{Adapter as _, FetchRequest, FieldMark, Grade, Inspected, InspectedField, Key, SqlSource};
 use anyhow::{anyhow, bail};
@@ -43,7 +43,8 @@ impl Try {
         let mut found = Vec::new();
         for key in keys(&description.lookup, &self.key)? {
             let fields = description.fields.clone();
-            let request = FetchRequest { record_type: record_type.clone(), key, fields, deadline };
+            let request =
+                FetchRequest { record_type: record_type.clone(), key, fields, deadline, behalf: Arc::default() };
             found = source.inspect(&request).await?;
             if !found.is_empty() {
                 break;
