@@ -158,6 +158,36 @@ impl Server {
         }
     }
 
+    /// Stops every process of the server where it is: it answers nothing, and refuses nothing.
+    pub fn freeze(&self) {
+        self.signal_all("-STOP");
+    }
+
+    /// Lets them go on.
+    pub fn thaw(&self) {
+        self.signal_all("-CONT");
+    }
+
+    /// Signals the server's process and its children.
+    fn signal_all(&self, signal: &str) {
+        let Some(process) = &self.process else { return };
+        let own = process.id().to_string();
+        // Fails where there are no children, as with MariaDB.
+        let _ = Command::new("pkill").args([signal, "-P", &own]).status();
+        let told = Command::new("kill").args([signal, &own]).status();
+        assert!(told.expect("kill runs").success());
+    }
+
+    /// `127.0.0.1:port`.
+    pub fn place(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// The address of the register in it, for root.
+    pub fn root_url(&self) -> String {
+        self.root(DATABASE)
+    }
+
     /// Runs a statement as root; `database` may be empty.
     pub async fn administer(&self, statement: &str, database: &str) {
         let database = if database.is_empty() && self.engine == Engine::Postgres { "postgres" } else { database };
@@ -180,6 +210,9 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
+        if self.process.is_some() {
+            self.thaw();
+        }
         self.stop();
     }
 }

@@ -1,10 +1,11 @@
 //! Faults on the way to one source, during load: nobody else notices, nothing wrong is answered, every call ends in time, and
 //! all is well again without a hand.
 //!
-//! The population register is on PostgreSQL behind a proxy that does to the wire what the fault would; the others are files.
+//! The population register is on PostgreSQL: behind a proxy that does to the wire what the fault would, or on a server of the
+//! test's own that is stopped, killed and restarted. The others are files.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -19,19 +20,26 @@ use proto::{
     query::v1::{self as wire, query_service_client::QueryServiceClient, subject::Identifier},
 };
 use synthetic::Sector;
-use tests::{Databases, Engine, Fault, Hub, HubFiles, Proxy, Settings, http_get, query_client};
+use tests::{Databases, Engine, Fault, Hub, HubFiles, Proxy, Server, Settings, http_get, query_client};
+use tokio::sync::Mutex;
 use tonic::{Code, Request, transport::Channel};
 
 const RESIDENT: &str = "lienthong.population.v1.Resident";
 const BIRTH: &str = "lienthong.civilstatus.v1.BirthRegistration";
-/// What callers wait, and what is forgiven on a busy machine.
+/// What callers wait.
 const DEADLINE: Duration = Duration::from_millis(1_500);
-const GRACE: Duration = Duration::from_millis(500);
+
+/// How long after its deadline a call may end. Much is forgiven on a machine that runs other tests at the same time.
+pub(crate) fn grace() -> Duration {
+    Duration::from_millis(if tests::long() { 100 } else { 500 })
+}
 
 fn request(personal_id: &str, record_types: &[&str]) -> Request<wire::QueryRequest> {
     let selection = |record_type: &&str| wire::Selection {
         record_type: (*record_type).to_owned(),
-        field_mask: Some(FieldMask { paths: vec!["full_name".to_owned()] }),
+        field_mask: Some(FieldMask {
+            paths: vec![if *record_type == RESIDENT { "personal_id" } else { "full_name" }.to_owned()],
+        }),
     };
     let mut request = Request::new(wire::QueryRequest {
         subject: Some(wire::Subject { identifier: Some(Identifier::PersonalId(personal_id.to_owned())) }),
@@ -49,39 +57,86 @@ struct Stage {
     databases: Databases,
     _folder: tempfile::TempDir,
     files: HubFiles,
-    proxy: Proxy,
+    proxy: Option<Proxy>,
     hub: Hub,
-    names: Arc<BTreeMap<String, String>>,
+    people: Arc<BTreeSet<String>>,
     schema: Arc<Schema>,
 }
 
 impl Stage {
     /// `with_replica`: the register's replica is the same database, past the proxy.
-    async fn set(with_replica: bool) -> Self {
+    async fn behind_a_proxy(with_replica: bool) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let on = |sector| if sector == Sector::Population { Engine::Postgres } else { Engine::Sqlite };
         let mut databases = Databases::create(folder.path(), on).await;
-        let mut truth = std::io::Cursor::new(Vec::new());
-        databases.fill(200, 81, Some(&mut truth)).await;
-        let target = databases.targets.iter_mut().find(|target| target.sector == Sector::Population).unwrap();
+        let truth = fill(&databases).await;
+        let target = population(&mut databases);
         let url = target.url.clone();
         let (before, rest) = url.split_once('@').unwrap();
         let (server, database) = rest.split_once('/').unwrap();
         let proxy = Proxy::start(server).await;
         target.url = format!("{before}@{}/{database}", proxy.address);
+        let replica = with_replica.then(|| format!("{before}@{rest}"));
+        Self::set(folder, databases, Some(proxy), replica, &truth)
+    }
+
+    /// The register is on this server alone.
+    async fn on(server: &Server) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut databases = Databases::create(folder.path(), |_| Engine::Sqlite).await;
+        population(&mut databases).url = server.root_url();
+        let truth = fill(&databases).await;
+        Self::set(folder, databases, None, None, &truth)
+    }
+
+    fn set(
+        folder: tempfile::TempDir,
+        databases: Databases,
+        proxy: Option<Proxy>,
+        replica: Option<String>,
+        truth: &[u8],
+    ) -> Self {
         let settings =
             Settings { more: "[telemetry]\nmetrics_listen = \"127.0.0.1:0\"\n".to_owned(), ..Settings::default() };
         let files = HubFiles::write(&databases, &settings);
-        if with_replica {
-            add_replica(&files, &format!("{before}@{rest}"));
+        if let Some(replica) = replica {
+            add_replica(&files, &replica);
         }
         let hub = Hub::start(&files);
         let schema = Arc::new(Schema::builtin().unwrap());
-        Self { databases, _folder: folder, files, proxy, hub, names: Arc::new(names(truth.get_ref())), schema }
+        Self { databases, _folder: folder, files, proxy, hub, people: Arc::new(people(truth)), schema }
     }
 
     async fn client(&self) -> QueryServiceClient<Channel> {
         query_client(&self.hub, &self.files, "H21.99/all").await
+    }
+
+    fn wire(&self, fault: Fault) {
+        self.proxy.as_ref().expect("the register is behind a proxy").set(fault);
+    }
+
+    /// Outcomes of the population register under load while a fault lasts; gives what the metrics said at its end, too.
+    async fn during(
+        &self,
+        begin: impl AsyncFnOnce(),
+        lasting: Duration,
+        end: impl AsyncFnOnce(),
+    ) -> (BTreeMap<String, usize>, String) {
+        let stop = Arc::new(AtomicBool::new(false));
+        let callers = self.load(&stop).await;
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        begin().await;
+        tokio::time::sleep(lasting).await;
+        let metrics = http_get(&self.hub.metrics_address().unwrap(), "/metrics").await;
+        end().await;
+        stop.store(true, Ordering::Relaxed);
+        let mut outcomes: BTreeMap<String, usize> = BTreeMap::new();
+        for caller in callers {
+            for (outcome, count) in caller.await.unwrap() {
+                *outcomes.entry(outcome).or_default() += count;
+            }
+        }
+        (outcomes, metrics)
     }
 
     /// Asks until told to stop, from several callers; gives the outcomes of the population register.
@@ -89,19 +144,19 @@ impl Stage {
         let client = self.client().await;
         (0..4)
             .map(|caller| {
-                let (mut client, names, stop) = (client.clone(), Arc::clone(&self.names), Arc::clone(stop));
+                let (mut client, people, stop) = (client.clone(), Arc::clone(&self.people), Arc::clone(stop));
                 let schema = Arc::clone(&self.schema);
                 tokio::spawn(async move {
                     let mut outcomes: BTreeMap<String, usize> = BTreeMap::new();
-                    for (id, name) in names.iter().cycle().skip(caller * 17) {
+                    for id in people.iter().cycle().skip(caller * 17) {
                         if stop.load(Ordering::Relaxed) {
                             break;
                         }
                         let asked = Instant::now();
                         let answer = client.query(request(id, &[RESIDENT, BIRTH])).await;
-                        assert!(asked.elapsed() < DEADLINE + GRACE, "a call took {:?}", asked.elapsed());
+                        assert!(asked.elapsed() < DEADLINE + grace(), "a call took {:?}", asked.elapsed());
                         let answer = answer.unwrap_or_else(|status| panic!("a partial answer, not {status:?}"));
-                        let outcome = checked(&schema, &answer.into_inner(), name);
+                        let outcome = checked(&schema, &answer.into_inner(), id);
                         *outcomes.entry(outcome).or_default() += 1;
                     }
                     outcomes
@@ -113,10 +168,10 @@ impl Stage {
     /// Waits until the population register answers again.
     async fn recovered(&self) -> Duration {
         let mut client = self.client().await;
-        let (started, (id, name)) = (Instant::now(), self.names.iter().next().unwrap());
+        let (started, id) = (Instant::now(), self.people.iter().next().unwrap());
         loop {
             let answer = client.query(request(id, &[RESIDENT, BIRTH])).await.unwrap().into_inner();
-            if checked(&self.schema, &answer, name) == "FOUND" {
+            if checked(&self.schema, &answer, id) == "FOUND" {
                 return started.elapsed();
             }
             assert!(started.elapsed() < Duration::from_secs(40), "the source does not come back");
@@ -125,30 +180,37 @@ impl Stage {
     }
 }
 
-fn names(truth: &[u8]) -> BTreeMap<String, String> {
-    std::str::from_utf8(truth)
-        .unwrap()
-        .lines()
+fn population(databases: &mut Databases) -> &mut synthetic::Target {
+    databases.targets.iter_mut().find(|target| target.sector == Sector::Population).unwrap()
+}
+
+/// Writes people; what is true of them.
+async fn fill(databases: &Databases) -> Vec<u8> {
+    let mut truth = std::io::Cursor::new(Vec::new());
+    databases.fill(200, 81, Some(&mut truth)).await;
+    truth.into_inner()
+}
+
+/// Personal numbers of the residents.
+fn people(truth: &[u8]) -> BTreeSet<String> {
+    let lines = std::str::from_utf8(truth).unwrap().lines();
+    lines
         .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
-        .filter(|line| line["record_type"] == RESIDENT && line["keys"]["personal_id"].is_string())
-        .map(|line| {
-            let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
-            (text(&line["keys"]["personal_id"]), text(&line["fields"]["full_name"]))
-        })
+        .filter(|line| line["record_type"] == RESIDENT)
+        .filter_map(|line| line["keys"]["personal_id"].as_str().map(str::to_owned))
         .collect()
 }
 
 /// How the population register answered; whatever it gave must be true, and the other register must have answered.
-fn checked(schema: &Schema, answer: &wire::QueryResponse, name: &str) -> String {
+fn checked(schema: &Schema, answer: &wire::QueryResponse, personal_id: &str) -> String {
     assert!(answer.receipt.is_some(), "every answer is recorded");
     let resident = answer.results.iter().find(|result| result.record_type == RESIDENT).unwrap();
     for record in &resident.records {
         let descriptor = schema.record_type(RESIDENT).unwrap().descriptor.clone();
         let value = record.value.as_ref().unwrap().value.as_slice();
         let decoded = DynamicMessage::decode(descriptor, value).unwrap();
-        let full = decoded.get_field_by_name("full_name").unwrap().into_owned();
-        let full = full.as_message().unwrap().get_field_by_name("full").unwrap().as_str().unwrap().to_owned();
-        assert_eq!(full, name, "a wrong answer");
+        let found = decoded.get_field_by_name("personal_id").unwrap().as_str().unwrap().to_owned();
+        assert_eq!(found, personal_id, "a wrong answer");
     }
     for other in answer.results.iter().filter(|result| result.record_type != RESIDENT) {
         assert!(matches!(other.outcome(), wire::Outcome::Found | wire::Outcome::NotFound), "{other:?}");
@@ -164,7 +226,7 @@ async fn a_fault_of_one_source_costs_only_its_own_part_and_passes() {
     if !Engine::Postgres.available() {
         return;
     }
-    let stage = Stage::set(false).await;
+    let stage = Stage::behind_a_proxy(false).await;
     assert!(stage.recovered().await < Duration::from_secs(10), "nothing is wrong yet");
     // The long form is a soak of half an hour.
     let lasting = Duration::from_secs(if tests::long() { 300 } else { 3 });
@@ -172,20 +234,8 @@ async fn a_fault_of_one_source_costs_only_its_own_part_and_passes() {
     let faults =
         [Fault::Hung, Fault::Down, Fault::Cut, Fault::Garbage, Fault::Slow(Duration::from_millis(20)), Fault::Hung];
     for fault in faults {
-        let stop = Arc::new(AtomicBool::new(false));
-        let callers = stage.load(&stop).await;
-        tokio::time::sleep(Duration::from_millis(300)).await;
-        stage.proxy.set(fault);
-        tokio::time::sleep(lasting).await;
-        let metrics = http_get(&stage.hub.metrics_address().unwrap(), "/metrics").await;
-        stage.proxy.set(Fault::None);
-        stop.store(true, Ordering::Relaxed);
-        let mut outcomes: BTreeMap<String, usize> = BTreeMap::new();
-        for caller in callers {
-            for (outcome, count) in caller.await.unwrap() {
-                *outcomes.entry(outcome).or_default() += count;
-            }
-        }
+        let (outcomes, metrics) =
+            stage.during(async || stage.wire(fault), lasting, async || stage.wire(Fault::None)).await;
         if matches!(fault, Fault::Down | Fault::Hung) {
             assert!(outcomes.contains_key("SOURCE_SUSPENDED"), "{fault:?}: the breaker opened: {outcomes:?}");
             let breaker = metrics.lines().find(|line| {
@@ -204,24 +254,54 @@ async fn a_fault_of_one_source_costs_only_its_own_part_and_passes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_is_stopped_killed_or_restarted_costs_only_its_own_part() {
+    if !Server::available(Engine::Postgres) {
+        return;
+    }
+    let server = Server::start(Engine::Postgres).await;
+    let stage = Stage::on(&server).await;
+    assert!(stage.recovered().await < Duration::from_secs(10), "nothing is wrong yet");
+    let server = Mutex::new(server);
+    let lasting = Duration::from_secs(if tests::long() { 60 } else { 3 });
+    let (stopped, _) =
+        stage.during(async || server.lock().await.freeze(), lasting, async || server.lock().await.thaw()).await;
+    assert!(stopped.contains_key("SOURCE_SUSPENDED"), "the breaker opened: {stopped:?}");
+    println!("stopped: {stopped:?}; well again after {:?}", stage.recovered().await);
+    let (killed, _) =
+        stage.during(async || server.lock().await.stop(), lasting, async || server.lock().await.again().await).await;
+    assert!(killed.contains_key("SOURCE_UNREACHABLE") && killed.contains_key("SOURCE_SUSPENDED"), "{killed:?}");
+    println!("killed: {killed:?}; well again after {:?}", stage.recovered().await);
+    let (restarted, _) = stage.during(async || restart(&server).await, lasting, async || {}).await;
+    assert!(restarted["FOUND"] > 0, "{restarted:?}");
+    println!("restarted: {restarted:?}; well again after {:?}", stage.recovered().await);
+    assert!(stage.hub.stop());
+}
+
+pub(crate) async fn restart(server: &Mutex<Server>) {
+    let mut server = server.lock().await;
+    server.stop();
+    server.again().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_replica_answers_for_a_source_that_hangs() {
     if !Engine::Postgres.available() {
         return;
     }
-    let stage = Stage::set(true).await;
+    let stage = Stage::behind_a_proxy(true).await;
     stage.recovered().await;
-    stage.proxy.set(Fault::Hung);
+    stage.wire(Fault::Hung);
     let mut client = stage.client().await;
-    for (id, name) in stage.names.iter().take(60) {
+    for id in stage.people.iter().take(60) {
         let answer = client.query(request(id, &[RESIDENT])).await.unwrap().into_inner();
-        assert_eq!(checked(&stage.schema, &answer, name), "FOUND");
+        assert_eq!(checked(&stage.schema, &answer, id), "FOUND");
     }
     let metrics = http_get(&stage.hub.metrics_address().unwrap(), "/metrics").await;
     assert!(
         metrics.lines().any(|line| line.starts_with("lienthong_source_attempts") && line.contains("\"replica\"")),
         "{metrics}"
     );
-    stage.proxy.set(Fault::None);
+    stage.wire(Fault::None);
     assert!(stage.hub.stop());
     stage.databases.drop().await;
 }
@@ -256,7 +336,7 @@ async fn the_hub_starts_with_every_source_down_and_says_so() {
     let mut client = query_client(&hub, &files, "H21.99/all").await;
     let asked = Instant::now();
     let answer = client.query(request("052185000123", &[RESIDENT, BIRTH])).await.unwrap().into_inner();
-    assert!(asked.elapsed() < DEADLINE + GRACE && !answer.complete);
+    assert!(asked.elapsed() < DEADLINE + grace() && !answer.complete);
     for result in &answer.results {
         assert_eq!(result.outcome(), wire::Outcome::Unavailable);
         assert_eq!(result.failure.as_ref().unwrap().reason, "SOURCE_UNREACHABLE");
