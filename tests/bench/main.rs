@@ -15,7 +15,8 @@
 //! `tests/run bench costs` compares the adapter engine with lookups written by hand, and a remote adapter with an echo.
 //!
 //! `tests/run bench instructions` counts instructions per query with callgrind instead: the figure that does not depend on
-//! what else the machine does.
+//! what else the machine does. `tests/run bench stress [SECONDS]` shows what overload, a flood of one agency and a register
+//! that hangs for so long cost the others.
 
 mod costs;
 mod floor;
@@ -26,6 +27,7 @@ mod process;
 mod questions;
 mod report;
 mod scenario;
+mod stress;
 
 use std::{path::PathBuf, time::Duration};
 
@@ -45,7 +47,7 @@ struct Settings {
     json: PathBuf,
 }
 
-const USAGE: &str = "bench instructions | bench costs | bench [--people N] [--rounds N] [--interval-ms N] [--concurrency N,N…] [--batch-items N] \
+const USAGE: &str = "bench instructions | bench costs | bench stress [SECONDS] | bench [--people N] [--rounds N] [--interval-ms N] [--concurrency N,N…] [--batch-items N] \
                      [--engines sqlite,postgres] [--only SCENARIO,…] [--json FILE]";
 
 impl Settings {
@@ -107,6 +109,10 @@ fn main() {
     }
     if arguments.next_if(|first| first == "floor").is_some() {
         return runtime.block_on(floor::serve(arguments));
+    }
+    if arguments.next_if(|first| first == "stress").is_some() {
+        let seconds = arguments.next().map_or(Ok(30), |seconds| seconds.parse()).expect("a number of seconds");
+        return runtime.block_on(stress::measure(seconds));
     }
     match Settings::parse(arguments) {
         Ok(settings) => runtime.block_on(measure(&settings)),

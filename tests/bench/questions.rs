@@ -51,6 +51,23 @@ pub(crate) fn query(personal_id: &str) -> wire::QueryRequest {
     request(personal_id, vec![selection(RESIDENT, &FIELDS)])
 }
 
+/// One record type of another register.
+pub(crate) fn birth(personal_id: &str) -> wire::QueryRequest {
+    let (record_type, fields) = EVERYWHERE[1];
+    request(personal_id, vec![selection(record_type, fields)])
+}
+
+/// What a portal asks while a dossier is filed, under its own agreement.
+pub(crate) fn portal(personal_id: &str) -> wire::QueryRequest {
+    let mut request = request(personal_id, vec![selection(RESIDENT, &["full_name"])]);
+    request.purpose = Some(wire::Purpose {
+        code: "confirm_residence".to_owned(),
+        dossier_number: "H21.65-261122-0009".to_owned(),
+        ..Default::default()
+    });
+    request
+}
+
 /// A record type of each register.
 pub(crate) fn everywhere(personal_id: &str) -> wire::QueryRequest {
     request(personal_id, EVERYWHERE.iter().map(|(record_type, fields)| selection(record_type, fields)).collect())

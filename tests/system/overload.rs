@@ -14,8 +14,9 @@ use proto::{
     audit::v1::entry::Kind,
     query::v1::{self as wire, subject::Identifier},
 };
-use tests::{Databases, Engine, Hub, HubFiles, Settings, error_info, http_get, query_client};
+use tests::{Databases, Engine, Hub, HubFiles, Settings, client_of, error_info, http_get, query_client};
 use tonic::Code;
+use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};
 use tonic_types::StatusExt;
 
 fn request(personal_id: &str, purpose: &str) -> wire::QueryRequest {
@@ -80,7 +81,21 @@ async fn a_flood_of_one_agency_is_refused_quickly_and_spares_the_others() {
         let answer = other.query(request(&somebody.personal_id, "confirm_residence")).await;
         assert!(answer.is_ok(), "another agency's flood is not its fault: {answer:?}");
     }
+    let mut health = HealthClient::new(client_of(&hub, &files, "H21.65/portal").await);
+    let mut capacity = async || {
+        let asked = HealthCheckRequest { service: "lienthong.capacity".to_owned() };
+        health.check(asked).await.unwrap().into_inner().status()
+    };
+    let mut says = async |wanted: ServingStatus| {
+        let started = Instant::now();
+        while capacity().await != wanted {
+            assert!(started.elapsed() < Duration::from_secs(5), "health does not become {wanted:?}");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    says(ServingStatus::NotServing).await;
     stop.store(true, Ordering::Relaxed);
+    says(ServingStatus::Serving).await;
     let (mut answered, mut refused, mut slowest) = (0, 0, Duration::ZERO);
     for caller in flood {
         let (own_answered, own_refused, own_slowest) = caller.await.unwrap();

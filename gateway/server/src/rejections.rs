@@ -14,6 +14,7 @@ use proto::audit::v1::entry::{Kind, Outcome};
 use query::{Asked, CallError, Hub, Violation};
 use tokio::{sync::watch, time::Instant};
 use tonic::{Code, Status, body::Body};
+use tonic_health::{ServingStatus, server::HealthReporter};
 
 use crate::{
     admission::{self, Limit},
@@ -104,6 +105,8 @@ fn violation(refusal: &Status) -> Violation {
     Violation { field: field.to_owned(), english: english.to_owned(), vietnamese: vietnamese.to_owned() }
 }
 
+/// Name under which the hub says in `grpc.health.v1` whether it takes more calls.
+const CAPACITY: &str = "lienthong.capacity";
 /// How often refused calls are recorded.
 const REFUSED_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -124,23 +127,29 @@ impl Strangers {
 }
 
 /// Records from time to time how many calls were refused for want of a place, and how many strangers were turned away, until
-/// told to stop.
+/// told to stop. While calls are refused, health says so.
 pub(crate) async fn watch_refused(
     current: Arc<Current>,
     limit: Limit,
     strangers: Strangers,
+    health: HealthReporter,
     mut stop: watch::Receiver<bool>,
 ) {
+    health.set_service_status(CAPACITY, ServingStatus::Serving).await;
     loop {
         tokio::select! {
-            () = tokio::time::sleep(REFUSED_INTERVAL) => record_refused(&current.hub().audit, &limit, &strangers).await,
+            () = tokio::time::sleep(REFUSED_INTERVAL) => {}
             () = told_to_stop(&mut stop) => return,
         }
+        let refused = record_refused(&current.hub().audit, &limit, &strangers).await;
+        let status = if refused { ServingStatus::NotServing } else { ServingStatus::Serving };
+        health.set_service_status(CAPACITY, status).await;
     }
 }
 
 /// Records the calls refused since the last time, an entry for each system, and the strangers, an entry for each reason.
-pub(crate) async fn record_refused(log: &AuditLog, limit: &Limit, strangers: &Strangers) {
+/// Whether calls were refused.
+pub(crate) async fn record_refused(log: &AuditLog, limit: &Limit, strangers: &Strangers) -> bool {
     for (reason, count) in strangers.take() {
         let count = count.to_string();
         let details = [("reason", reason), ("count", count.as_str())];
@@ -148,11 +157,14 @@ pub(crate) async fn record_refused(log: &AuditLog, limit: &Limit, strangers: &St
             tracing::error!(%error, reason, count, "refused callers are not in the log");
         }
     }
-    for ((agency, system), count) in limit.take_refused() {
+    let refused = limit.take_refused();
+    let any = !refused.is_empty();
+    for ((agency, system), count) in refused {
         let count = count.to_string();
         let details = [("agency", agency.as_str()), ("system", system.as_str()), ("count", count.as_str())];
         if let Err(error) = record_event(log, "calls refused over the limit", &details).await {
             tracing::error!(%error, agency, system, count, "refused calls are not in the log");
         }
     }
+    any
 }

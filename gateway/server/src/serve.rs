@@ -167,7 +167,7 @@ pub(crate) async fn start(config: &Config, hangup: Option<Signal>) -> anyhow::Re
     let watching = tokio::spawn(readiness::watch(
         Arc::clone(&readiness),
         Arc::clone(&current),
-        health,
+        health.clone(),
         Duration::from_secs(config.server.readiness_interval_s()),
         stopped.clone(),
     ));
@@ -178,7 +178,8 @@ pub(crate) async fn start(config: &Config, hangup: Option<Signal>) -> anyhow::Re
         tokio::spawn(metrics::serve(metrics::listen(address).await?, stopped.clone()));
     }
     let strangers = Strangers::default();
-    let refused = rejections::watch_refused(Arc::clone(&current), limit.clone(), strangers.clone(), stopped.clone());
+    let refused =
+        rejections::watch_refused(Arc::clone(&current), limit.clone(), strangers.clone(), health, stopped.clone());
     let counting = tokio::spawn(refused);
     let query_handler = QueryHandler {
         current: Arc::clone(&current),
