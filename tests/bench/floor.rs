@@ -99,6 +99,10 @@ impl QueryService for Floor {
         Ok(Response::new(wire::VerifyResponse { results, ..Default::default() }))
     }
 
+    async fn search(&self, _: Request<wire::SearchRequest>) -> Result<Response<wire::SearchResponse>, Status> {
+        Err(Status::unimplemented("the floor has no search"))
+    }
+
     type BatchQueryStream = Pin<Box<dyn Stream<Item = Result<wire::BatchQueryResponse, Status>> + Send>>;
 
     async fn batch_query(

@@ -194,7 +194,7 @@ fn grant(number: &str, system: &str, fields: fn(&RecordType) -> Vec<String>) -> 
         r#"
 title = "Kiểm thử"
 purposes = ["test_everything"]
-actions = ["query", "verify", "batch"]
+actions = ["query", "verify", "batch", "search"]
 valid_from = 2026-01-01
 valid_until = 2099-12-31
 legal_basis = "Không"

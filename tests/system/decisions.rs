@@ -75,6 +75,12 @@ impl Plain {
         if reads_log || slip_2 || (self.purposes[&ask.purpose] && !ask.dossier) {
             return BTreeSet::new();
         }
+        // Search: nothing sensitive, and what is not public only for a dossier.
+        let may_search =
+            field.sensitivity == Sensitivity::Public || (field.sensitivity == Sensitivity::Basic && ask.dossier);
+        if ask.action == "search" && !may_search {
+            return BTreeSet::new();
+        }
         let releases = |grant: &&Table| {
             let names_field = grant.get("records").and_then(Value::as_array).into_iter().flatten().any(|part| {
                 part["type"].as_str() == Some(&record_type.name)
@@ -125,7 +131,7 @@ impl Ask {
         if selections.is_empty() {
             selections.push((Arc::clone(types[0]), BTreeSet::from([0])));
         }
-        let action = ["query", "verify", "batch"].choose(dice).unwrap();
+        let action = ["query", "verify", "batch", "search"].choose(dice).unwrap();
         Self { system, purpose, action, dossier: dice.random_ratio(4, 5), selections }
     }
 

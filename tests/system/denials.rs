@@ -134,6 +134,17 @@ async fn every_rpc_about_somebody_is_denied_to_a_system_without_an_agreement() {
     let Some(wire::batch_query_response::Result::Error(item)) = item.result else { panic!("the item is denied") };
     let item_status = (Code::from(item.code), item.receipt.map(|receipt| receipt.log_index));
 
+    let candidates = wire::SearchRequest {
+        record_type: record_type.clone(),
+        criteria: Some(wire::Criteria {
+            person_name: "Nguyễn Văn An".to_owned(),
+            birth_date: "1985".to_owned(),
+            ..Default::default()
+        }),
+        purpose: purpose(),
+        officer: officer(),
+        ..Default::default()
+    };
     let tail = log::TailEntriesRequest { reader: reader(), ..Default::default() };
     let search = log::SearchEntriesRequest { reader: reader(), ..Default::default() };
     let one = log::GetEntryRequest { reader: reader(), ..Default::default() };
@@ -146,6 +157,7 @@ async fn every_rpc_about_somebody_is_denied_to_a_system_without_an_agreement() {
     let statuses = [
         ("/lienthong.query.v1.QueryService/Query", query.query(question()).await.map(drop)),
         ("/lienthong.query.v1.QueryService/Verify", query.verify(claims).await.map(drop)),
+        ("/lienthong.query.v1.QueryService/Search", query.search(candidates).await.map(drop)),
         ("/lienthong.audit.v1.AuditService/SearchEntries", audit.search_entries(search).await.map(drop)),
         ("/lienthong.audit.v1.AuditService/ListSubjectAccesses", audit.list_subject_accesses(list).await.map(drop)),
         ("/lienthong.audit.v1.AuditService/GetEntry", audit.get_entry(one).await.map(drop)),
@@ -172,6 +184,14 @@ async fn every_rpc_about_somebody_is_denied_to_a_system_without_an_agreement() {
         assert_eq!((entry.outcome(), entry.caller.unwrap().system.as_str()), (Outcome::Refused, "archive"));
     }
     denied.extend(OPEN_TO_SYSTEMS.map(ToOwned::to_owned));
+    // What adapters serve to hubs, no hub serves to anybody; `lending.rs` asks adapters themselves.
+    let everything = client_of(&hub, &files, "H21.99/all").await;
+    for method in methods().into_iter().filter(|(path, ..)| path.starts_with("/lienthong.adapter.")) {
+        let status = self::denied(everything.clone(), &method, false).await;
+        assert_eq!(error_info(&status).0, "INVALID_REQUEST", "{}", method.0);
+        assert!(status.metadata().contains_key("lienthong-log-index"), "{} is recorded", method.0);
+        denied.insert(method.0);
+    }
     let all: BTreeSet<String> = methods().into_iter().map(|(path, ..)| path).collect();
     assert_eq!(denied, all, "a method is neither denied here nor open to every system");
     assert!(hub.stop());

@@ -118,6 +118,7 @@ async fn a_flood_of_one_agency_is_refused_quickly_and_spares_the_others() {
         "lienthong_audit_commit_size_bucket",
         "lienthong_audit_commit_duration_seconds_bucket",
         "lienthong_certificate_days_left",
+        "lienthong_agreement_days_left",
         "RESOURCE_EXHAUSTED",
         "H21.65",
     ] {

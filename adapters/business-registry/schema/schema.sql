@@ -9,6 +9,7 @@ CREATE TABLE "DOANH_NGHIEP" (
   "PARENT_GDT_CODE"      VARCHAR(14),          -- mã số doanh nghiệp chủ quản; trống: không phụ thuộc
   "ENTERPRISE_TYPE_ID"   SMALLINT,             -- 1 DNTN, 2 TNHH một thành viên, 3 TNHH hai thành viên trở lên, 4 cổ phần, 5 hợp danh, 6 chi nhánh, 7 văn phòng đại diện, 8 địa điểm kinh doanh
   "NAME"                 VARCHAR(250),         -- tên
+  "NAME_FOLDED"          VARCHAR(250),         -- tên viết hoa, không dấu: khóa tìm kiếm do cơ sở dữ liệu tự lập
   "SHORT_NAME"           VARCHAR(100),         -- tên viết tắt
   "NAME_F"               VARCHAR(250),         -- tên tiếng nước ngoài
   "FOUNDING_DATE"        VARCHAR(10),          -- ngày thành lập
@@ -54,6 +55,7 @@ CREATE TABLE "NGUOI_DAI_DIEN" (
 );
 
 CREATE INDEX "ix_DOANH_NGHIEP_ENTERPRISE_GDT_CODE" ON "DOANH_NGHIEP" ("ENTERPRISE_GDT_CODE");
+CREATE INDEX "ix_DOANH_NGHIEP_NAME_FOLDED" ON "DOANH_NGHIEP" ("NAME_FOLDED");
 CREATE INDEX "ix_NGANH_NGHE_ENTERPRISE_ID" ON "NGANH_NGHE" ("ENTERPRISE_ID");
 CREATE INDEX "ix_THANH_VIEN_ENTERPRISE_ID" ON "THANH_VIEN" ("ENTERPRISE_ID");
 CREATE INDEX "ix_NGUOI_DAI_DIEN_SO_DINH_DANH" ON "NGUOI_DAI_DIEN" ("SO_DINH_DANH");

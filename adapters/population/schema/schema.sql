@@ -9,6 +9,7 @@ CREATE TABLE "cong_dan" (
   "Ho"                            VARCHAR(40),        -- họ; người Tây Nguyên có thể để trống
   "ChuDem"                        VARCHAR(60),        -- chữ đệm; trống: không có
   "Ten"                           VARCHAR(40),        -- tên
+  "HoTenKhongDau"                 VARCHAR(140),       -- họ tên viết hoa, không dấu: khóa tìm kiếm do cơ sở dữ liệu tự lập
   "GioiTinh"                      SMALLINT,           -- 1 nam, 2 nữ; trống: chưa rõ
   "DanToc"                        CHAR(2),            -- mã dân tộc hai chữ số
   "TonGiao"                       CHAR(2),            -- mã tôn giáo hai chữ số; 99 không theo tôn giáo
@@ -59,3 +60,4 @@ CREATE TABLE "cong_dan" (
 
 CREATE INDEX "ix_cong_dan_SoDinhDanh" ON "cong_dan" ("SoDinhDanh");
 CREATE INDEX "ix_cong_dan_SoCMND" ON "cong_dan" ("SoCMND");
+CREATE INDEX "ix_cong_dan_HoTenKhongDau" ON "cong_dan" ("HoTenKhongDau");

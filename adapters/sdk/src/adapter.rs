@@ -4,6 +4,7 @@ use std::{borrow::Cow, fmt, str::FromStr, sync::Arc};
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
+use normalize::PartialDate;
 use prost_reflect::DynamicMessage;
 use proto::{FieldSet, RecordType, options::v1::IdentifierKind};
 use tokio::time::Instant;
@@ -19,6 +20,13 @@ pub trait Adapter: Send + Sync {
     /// The records a key names, with only the requested fields set. An unknown key gives no records. It MUST return
     /// within the deadline, and MUST NOT read columns that serve unrequested fields only.
     async fn fetch(&self, request: &FetchRequest) -> Result<Fetched, SourceError>;
+
+    /// The records that fit all criteria, with the requested fields and those compared. More rows than may be looked at are
+    /// an error, never cut off. It MUST return within the deadline, and MUST NOT walk a table. A source that describes no
+    /// search fields is never asked.
+    async fn search(&self, request: &SearchRequest) -> Result<Fetched, SourceError> {
+        Err(SourceError::SearchNotOffered { record_type: request.record_type.name.clone() })
+    }
 
     /// Whether a fetch could succeed now. It MUST be a real round trip that also finds a changed schema.
     async fn ready(&self) -> Result<(), SourceError>;
@@ -60,6 +68,8 @@ pub struct RecordDescription {
     /// Those among them that may be the only number a row of the subject has: whoever wants all records of a subject
     /// asks by these, too.
     pub alone: Vec<IdentifierKind>,
+    /// The criteria that find candidates, each with the field it is compared with; empty when search is not offered.
+    pub search: Vec<SearchField>,
     /// The fields the mapping fills; the rest are unmapped and never set.
     pub fields: FieldSet,
 }
@@ -68,6 +78,74 @@ impl RecordDescription {
     /// Paths of the fields the mapping leaves out.
     pub fn unmapped(&self) -> Vec<String> {
         self.record_type.paths_of(&self.record_type.all_fields().difference(&self.fields))
+    }
+}
+
+/// A criterion a source searches by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SearchField {
+    /// What is asked for.
+    pub kind: CriterionKind,
+    /// Position of the leaf field it is compared with, in [`RecordType::fields`].
+    pub field: usize,
+}
+
+/// What somebody or something whose number is not known can be searched by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum CriterionKind {
+    /// A person's whole name, compared folded.
+    PersonName,
+    /// The whole name of an enterprise or unit, compared folded, its kind in full or abbreviated.
+    OrganisationName,
+    /// Birth date or year, compared as far as both sides know it.
+    BirthDate,
+    /// Commune of today, by its code.
+    Commune,
+}
+
+impl CriterionKind {
+    /// All kinds.
+    pub const ALL: [Self; 4] = [Self::PersonName, Self::OrganisationName, Self::BirthDate, Self::Commune];
+
+    /// The word used in mappings.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::PersonName => "person_name",
+            Self::OrganisationName => "organisation_name",
+            Self::BirthDate => "birth_date",
+            Self::Commune => "commune",
+        }
+    }
+}
+
+/// One thing that is known of whom is searched. `Debug` hides the value.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Criterion {
+    /// A person's whole name.
+    PersonName(String),
+    /// The whole name of an enterprise or unit.
+    OrganisationName(String),
+    /// Birth date, at least the year.
+    BirthDate(PartialDate),
+    /// Commune code of today, 5 digits.
+    Commune(String),
+}
+
+impl Criterion {
+    /// Which it is.
+    pub const fn kind(&self) -> CriterionKind {
+        match self {
+            Self::PersonName(_) => CriterionKind::PersonName,
+            Self::OrganisationName(_) => CriterionKind::OrganisationName,
+            Self::BirthDate(_) => CriterionKind::BirthDate,
+            Self::Commune(_) => CriterionKind::Commune,
+        }
+    }
+}
+
+impl fmt::Debug for Criterion {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_tuple("Criterion").field(&self.kind()).finish_non_exhaustive()
     }
 }
 
@@ -146,6 +224,21 @@ pub struct Behalf {
     pub system: String,
     /// Code of the purpose.
     pub purpose: String,
+}
+
+/// A question to one source about somebody or something whose number is not known.
+#[derive(Debug, Clone)]
+pub struct SearchRequest {
+    /// The record type asked for.
+    pub record_type: Arc<RecordType>,
+    /// What is known; each kind once.
+    pub criteria: Vec<Criterion>,
+    /// The fields wanted beside those compared. Unmapped ones are ignored.
+    pub fields: FieldSet,
+    /// When to stop waiting.
+    pub deadline: Instant,
+    /// As in [`FetchRequest`].
+    pub behalf: Arc<Behalf>,
 }
 
 /// An answer of one source. `Debug` of its records shows personal values: never log it.

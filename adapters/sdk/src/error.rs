@@ -43,6 +43,26 @@ pub enum SourceError {
         /// The kind of number.
         kind: &'static str,
     },
+    /// The source does not find candidates of this record type by these criteria.
+    #[error("the source does not search {record_type} by these criteria")]
+    SearchNotOffered {
+        /// The type asked for.
+        record_type: String,
+    },
+    /// No index narrows the search, and a table is never walked for one.
+    #[error("no indexed column of {table} narrows the search")]
+    SearchUnindexed {
+        /// Table.
+        table: String,
+    },
+    /// More rows than a search may look at.
+    #[error("more than {limit} rows of {table} fit the search")]
+    SearchTooBroad {
+        /// Table.
+        table: String,
+        /// The limit that was passed.
+        limit: usize,
+    },
     /// A table's rows cannot be walked: nothing tells them apart.
     #[error("table {table} has no primary key and no unique index without NULLs to read it by")]
     NoKey {
@@ -83,6 +103,9 @@ impl SourceError {
             Self::TooManyRecords { .. } => "SOURCE_TOO_MANY_RECORDS",
             Self::UnknownRecordType { .. } => "SOURCE_UNKNOWN_RECORD_TYPE",
             Self::UnsupportedKey { .. } => "SOURCE_UNSUPPORTED_KEY",
+            Self::SearchNotOffered { .. } => "SEARCH_NOT_OFFERED",
+            Self::SearchUnindexed { .. } => "SEARCH_UNINDEXED",
+            Self::SearchTooBroad { .. } => "SEARCH_TOO_BROAD",
             Self::NoKey { .. } => "SOURCE_NO_KEY",
             Self::Database { .. } => "SOURCE_DATABASE_ERROR",
             Self::Address(_) => "SOURCE_ADDRESS",

@@ -21,12 +21,13 @@ mod problem;
 mod quality;
 mod query;
 mod record;
+mod search;
 mod source;
 mod value;
 
 pub use adapter::{
-    Adapter, Behalf, Engine, FetchRequest, Fetched, FetchedRecord, FieldMark, Grade, Key, RecordDescription,
-    SourceDescription,
+    Adapter, Behalf, Criterion, CriterionKind, Engine, FetchRequest, Fetched, FetchedRecord, FieldMark, Grade, Key,
+    RecordDescription, SearchField, SearchRequest, SourceDescription,
 };
 pub use draft::{Draft, DraftError, DraftRequest, DraftedRecord, Likelihood, draft, likelihoods};
 pub use error::SourceError;

@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, ops::Range};
 use normalize::Encoding;
 use proto::options::v1::IdentifierKind;
 
-use crate::problem::MappingError;
+use crate::{CriterionKind, problem::MappingError};
 
 mod parse;
 mod reader;
@@ -64,6 +64,7 @@ pub(crate) struct RecordMapping {
     pub(crate) from: Table,
     pub(crate) as_of: Option<Spanned<String>>,
     pub(crate) lookup: Vec<Lookup>,
+    pub(crate) search: Vec<SearchMapping>,
     pub(crate) encoding: Option<EncodingChoice>,
     pub(crate) fields: Vec<FieldMapping>,
     pub(crate) children: Vec<ChildMapping>,
@@ -95,6 +96,16 @@ pub(crate) struct Lookup {
     pub(crate) alone: bool,
     /// The table that holds the columns, when it is not the record's own.
     pub(crate) through: Option<Through>,
+}
+
+/// A criterion candidates are found by.
+#[derive(Debug, Clone)]
+pub(crate) struct SearchMapping {
+    pub(crate) kind: CriterionKind,
+    /// Path of the field it is compared with.
+    pub(crate) field: Spanned<String>,
+    /// Columns that narrow the rows to compare, by index; none when the field is only compared.
+    pub(crate) columns: Vec<Spanned<String>>,
 }
 
 /// Another table and how it joins the record's.

@@ -55,12 +55,20 @@ pub struct PoolOptions {
     pub idle_timeout: Duration,
     /// Rows of the record's table that may answer one key; more is an error, never cut off.
     pub rows_max: usize,
+    /// Rows that indexed columns may leave for a search to compare; more is an error.
+    pub search_rows_max: usize,
     /// Rows of one child table that may belong to these rows; more is an error, never cut off.
     pub child_rows_max: usize,
 }
 
 impl Default for PoolOptions {
     fn default() -> Self {
-        Self { connections_max: 16, idle_timeout: Duration::from_secs(300), rows_max: 200, child_rows_max: 5_000 }
+        Self {
+            connections_max: 16,
+            idle_timeout: Duration::from_secs(300),
+            rows_max: 200,
+            search_rows_max: 2_000,
+            child_rows_max: 5_000,
+        }
     }
 }

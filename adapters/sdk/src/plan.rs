@@ -7,6 +7,7 @@ use prost_reflect::FieldDescriptor;
 use proto::{FieldSet, RecordType};
 
 use crate::{
+    CriterionKind,
     convert::{Accepts, Converter},
     functions::Check,
     mapping::{EncodingChoice, Lookup, Spanned, Table, Through},
@@ -14,6 +15,7 @@ use crate::{
 
 mod compile;
 mod field;
+mod search;
 
 pub(crate) use compile::compile;
 
@@ -32,12 +34,23 @@ pub(crate) struct RecordPlan {
     pub(crate) from: Table,
     pub(crate) as_of: Option<Spanned<String>>,
     pub(crate) lookup: Vec<Lookup>,
+    pub(crate) search: Vec<SearchPlan>,
     pub(crate) fields: Vec<FieldPlan>,
     pub(crate) children: Vec<ChildPlan>,
     pub(crate) joined: Vec<JoinedPlan>,
     pub(crate) checks: Vec<CheckPlan>,
     /// Every field the mapping fills.
     pub(crate) mapped: FieldSet,
+}
+
+/// A criterion candidates are found by.
+#[derive(Debug)]
+pub(crate) struct SearchPlan {
+    pub(crate) kind: CriterionKind,
+    /// Position of the field it is compared with, in the record type's fields.
+    pub(crate) leaf: usize,
+    /// Columns of the record's table that narrow the rows.
+    pub(crate) columns: Vec<Spanned<String>>,
 }
 
 /// How one leaf field is made from a row.

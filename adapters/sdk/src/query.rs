@@ -5,12 +5,14 @@ use std::sync::Arc;
 use proto::{FieldSet, options::v1::IdentifierKind};
 
 use crate::{
+    Criterion,
     catalogue::Catalogue,
     database::Bind,
     mapping::{EncodingChoice, Through},
     plan::{CheckPlan, ChildPlan, FieldPlan, JoinedPlan, RecordPlan},
 };
 
+mod narrow;
 mod sql;
 #[cfg(test)]
 mod tests;
@@ -166,6 +168,19 @@ pub(crate) fn page(
     let query = Query::reading(record, &record.mapped, key, builder);
     let statement = query.statement.clone();
     (query, statement)
+}
+
+/// The records that indexed columns leave for a search to compare, and the values to give; none when no index narrows them.
+pub(crate) fn search(
+    record: &RecordPlan,
+    criteria: &[Criterion],
+    fields: &FieldSet,
+    catalogue: &Catalogue,
+    rows_max: usize,
+) -> Option<(Query, Vec<String>)> {
+    let (conditions, values) = narrow::narrowing(record, criteria, catalogue)?;
+    let statement = |selected: &[Selected]| Builder::new(catalogue).search(record, &conditions, selected, rows_max);
+    Some((Query::reading(record, fields, &[], statement), values))
 }
 
 /// How many records there are.

@@ -14,17 +14,19 @@ use tracing::{Instrument, info_span, warn};
 
 use crate::{
     Adapter, DatabaseAddress, FetchRequest, Fetched, Functions, Mapping, MappingError, PoolOptions, RecordDescription,
-    SecretUrl, SourceDescription, SourceError,
+    SearchField, SearchRequest, SecretUrl, SourceDescription, SourceError,
     catalogue::{Catalogue, fit, unindexed},
     database::{Database, Failure, Row},
     plan::{Plan, RecordPlan, compile},
     query::{ChildRead, Query, Statement},
     record,
+    search::Comparison,
 };
 
 mod explain;
 mod inspect;
 mod sample;
+mod search;
 mod survey;
 
 pub use explain::LookupPlan;
@@ -102,6 +104,11 @@ impl SqlSource {
                 record_type: Arc::clone(&record.record_type),
                 lookup: record.lookup.iter().map(|lookup| lookup.kind).collect(),
                 alone: record.lookup.iter().filter(|lookup| lookup.alone).map(|lookup| lookup.kind).collect(),
+                search: record
+                    .search
+                    .iter()
+                    .map(|search| SearchField { kind: search.kind, field: search.leaf })
+                    .collect(),
                 fields: record.mapped.clone(),
             })
             .collect();
@@ -192,16 +199,16 @@ impl SqlSource {
         live.problem(record).map_or(Ok(live), Err)
     }
 
-    async fn answer(&self, index: usize, request: &FetchRequest) -> Result<Found, SourceError> {
+    async fn answer(&self, index: usize, question: Question<'_>) -> Result<Found, SourceError> {
         let live = self.fitting(index).await?;
-        match self.read(index, request, &live).await {
+        match self.read(index, question, &live).await {
             Err(ReadError::Failed(Failure::Schema { code })) => {
                 // The database changed under us: look again, say what is missing, or ask once more in its new shape.
                 let changed = self.live(Some(&live)).await?;
                 if let Some(problem) = changed.problem(index) {
                     return Err(problem);
                 }
-                self.read(index, request, &changed).await.map_err(|error| match error {
+                self.read(index, question, &changed).await.map_err(|error| match error {
                     ReadError::Failed(Failure::Schema { .. }) => SourceError::Database { code },
                     other => other.into(),
                 })
@@ -210,8 +217,12 @@ impl SqlSource {
         }
     }
 
-    async fn read(&self, index: usize, request: &FetchRequest, live: &Live) -> Result<Found, ReadError> {
+    async fn read(&self, index: usize, question: Question<'_>, live: &Live) -> Result<Found, ReadError> {
         let plan = &self.plan.records[index];
+        let request = match question {
+            Question::Key(request) => request,
+            Question::Search(request, comparisons) => return self.narrowed(plan, request, comparisons, live).await,
+        };
         let query = live.query(index, plan, request, self.options.rows_max)?;
         let key = [request.key.value.clone()];
         let rows = self.rows(&query.statement, &key, &plan.from.name.value, self.options.rows_max).await?;
@@ -253,7 +264,7 @@ impl SqlSource {
             db.collection.name = plan.from.name.value,
             lienthong.source = self.description.id,
         );
-        let found = timeout_at(request.deadline, self.answer(index, request)).instrument(span).await;
+        let found = timeout_at(request.deadline, self.answer(index, Question::Key(request))).instrument(span).await;
         Ok((plan, found.unwrap_or(Err(SourceError::Timeout))?))
     }
 
@@ -296,6 +307,15 @@ impl SqlSource {
         }
         Ok(rows)
     }
+}
+
+/// What is asked of the database.
+#[derive(Clone, Copy)]
+enum Question<'a> {
+    /// The records of a key.
+    Key(&'a FetchRequest),
+    /// The records that may fit.
+    Search(&'a SearchRequest, &'a [Comparison<'a>]),
 }
 
 /// What a question found: rows of the record's table and, per child table, rows by the parent's key.
@@ -386,6 +406,10 @@ impl Adapter for SqlSource {
         let (plan, found) = self.within_deadline(request).await?;
         let record = |row: &Row| record::record(plan, &found.query, row, &found.children_of(row), self.plan.time_zone);
         Ok(Fetched { records: found.rows.iter().map(record).collect(), retrieved_at: found.retrieved_at })
+    }
+
+    async fn search(&self, request: &SearchRequest) -> Result<Fetched, SourceError> {
+        self.candidates(request).await
     }
 
     async fn ready(&self) -> Result<(), SourceError> {

@@ -123,6 +123,7 @@ enum GrantAction {
     Query,
     Verify,
     Batch,
+    Search,
     ReadLog,
     Operate,
 }
@@ -347,6 +348,7 @@ fn record_action(action: GrantAction) -> Option<Action> {
         GrantAction::Query => Some(Action::Query),
         GrantAction::Verify => Some(Action::Verify),
         GrantAction::Batch => Some(Action::Batch),
+        GrantAction::Search => Some(Action::Search),
         GrantAction::ReadLog | GrantAction::Operate => None,
     }
 }
@@ -355,7 +357,7 @@ fn hub_action(action: GrantAction) -> Option<HubAction> {
     match action {
         GrantAction::ReadLog => Some(HubAction::ReadLog),
         GrantAction::Operate => Some(HubAction::Operate),
-        GrantAction::Query | GrantAction::Verify | GrantAction::Batch => None,
+        GrantAction::Query | GrantAction::Verify | GrantAction::Batch | GrantAction::Search => None,
     }
 }
 

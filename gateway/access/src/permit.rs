@@ -91,6 +91,25 @@ impl Permit {
         &self.selections
     }
 
+    /// The permit, if it releases all of these fields of the selection; otherwise a refusal for the first that it withholds.
+    pub fn requiring(self, selection: usize, fields: &FieldSet) -> Result<Self, Refusal> {
+        let lacking = self.selections.get(selection).and_then(|decision| {
+            let withheld = decision.withheld.iter().find(|withheld| fields.contains(withheld.field));
+            withheld.map(|withheld| withheld.reason.clone())
+        });
+        let Some(reason) = lacking else { return Ok(self) };
+        let mut selections = self.selections;
+        selections.iter_mut().for_each(|decision| decision.released = decision.record_type.no_fields());
+        Err(Refusal {
+            reason: reason.code.clone(),
+            message_vi: reason.message_vi.clone(),
+            message_en: reason.message_en.clone(),
+            policy_ids: reason.policy_id.iter().cloned().collect(),
+            selections: selections.into(),
+            disclosure: self.disclosure,
+        })
+    }
+
     /// When the citizen may see the entry: the strictest of the agreements that release.
     pub fn disclosure(&self) -> Disclosure {
         self.disclosure

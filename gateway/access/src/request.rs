@@ -66,11 +66,13 @@ pub enum Action {
     Verify,
     /// Read fields about a stream of subjects.
     Batch,
+    /// Find candidates whose number is not known, by name and birth date and the like.
+    Search,
 }
 
 impl Action {
     /// All actions.
-    pub const ALL: [Self; 3] = [Self::Query, Self::Verify, Self::Batch];
+    pub const ALL: [Self; 4] = [Self::Query, Self::Verify, Self::Batch, Self::Search];
 
     /// The word used in grants and policies.
     pub fn as_str(self) -> &'static str {
@@ -78,6 +80,7 @@ impl Action {
             Self::Query => "query",
             Self::Verify => "verify",
             Self::Batch => "batch",
+            Self::Search => "search",
         }
     }
 }

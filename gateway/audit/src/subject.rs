@@ -65,6 +65,17 @@ impl SubjectHasher {
         SubjectHash { kind: kind as i32, key_id: self.key_id.clone(), hash: context.sign().as_ref().to_vec() }
     }
 
+    /// A secret for another use, named by a label: replicas that share the key share it, and it tells nothing of the key.
+    pub fn derived_secret(&self, label: &str) -> Zeroizing<[u8; 32]> {
+        let mut context = hmac::Context::with_key(&self.key);
+        // No identifier's hash begins so: theirs begin with the number of a kind.
+        context.update(b"derive:");
+        context.update(label.as_bytes());
+        let mut secret = Zeroizing::new([0; 32]);
+        secret.copy_from_slice(context.sign().as_ref());
+        secret
+    }
+
     /// The hashes of a number under the key and every older one: an entry about the subject carries one of them.
     pub fn hashes(&self, kind: IdentifierKind, identifier: &str) -> Vec<SubjectHash> {
         std::iter::once(self).chain(&self.older).map(|key| key.hash(kind, identifier)).collect()

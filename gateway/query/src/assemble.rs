@@ -167,7 +167,7 @@ pub fn basis(decision: &SelectionDecision) -> wire::Decision {
     }
 }
 
-fn wire_failure(failure: &Failure) -> wire::Failure {
+pub(crate) fn wire_failure(failure: &Failure) -> wire::Failure {
     let (vietnamese, english) = failure.messages();
     let owner = match failure.owner {
         FailureOwner::Gateway => wire::failure::Owner::Gateway,

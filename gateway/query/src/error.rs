@@ -132,6 +132,8 @@ impl Failure {
     pub(crate) const BUSY: Self = Self::new(FailureOwner::Gateway, "SOURCE_BUSY");
     /// The source has failed again and again and is left alone for a while.
     pub(crate) const SUSPENDED: Self = Self::new(FailureOwner::Source, "SOURCE_SUSPENDED");
+    /// More candidates fit a search than may be shown.
+    pub(crate) const TOO_BROAD: Self = Self::new(FailureOwner::Gateway, "SEARCH_TOO_BROAD");
     /// No source holds the record type.
     pub(crate) const NO_SOURCE: Self = Self::new(FailureOwner::Gateway, "NO_SOURCE");
     /// Nothing the source holds may be released to this caller, so it was not asked.
@@ -181,6 +183,14 @@ impl Failure {
                 "Một số giấy tờ của người này gắn với nhiều người, cần cơ quan quản lý dữ liệu rà soát.",
                 "A number of the subject belongs to several people; the owner of the data must clear it up.",
             ),
+            "SEARCH_TOO_BROAD" => (
+                "Quá nhiều kết quả phù hợp; xin nêu thêm ngày sinh đầy đủ hoặc xã, phường.",
+                "Too many candidates fit; give the whole birth date or the commune as well.",
+            ),
+            "SEARCH_UNINDEXED" => (
+                "Nguồn dữ liệu không có chỉ mục để tìm theo các thông tin này.",
+                "The source has no index to search by these criteria.",
+            ),
             "NO_SOURCE" => (
                 "Trục chưa kết nối nguồn dữ liệu nào có loại bản ghi này.",
                 "No source connected to this hub holds the record type.",
@@ -225,6 +235,8 @@ impl From<&SourceError> for Failure {
             SourceError::UnknownRecordType { .. }
             | SourceError::UnsupportedKey { .. }
             | SourceError::SchemaChanged { .. }
+            | SourceError::SearchNotOffered { .. }
+            | SourceError::SearchUnindexed { .. }
             | SourceError::Internal(_) => FailureOwner::Adapter,
             _ => FailureOwner::Source,
         };

@@ -20,7 +20,7 @@ use crate::{
     error::{CallError, Failure},
     gather::{self, Gathered},
     meters::Stage,
-    question::{Asked, Call, Question, VerifyQuestion},
+    question::{Asked, Call, Inquiry, Question, VerifyQuestion},
     record,
     source::Asker,
     sources::Sources,
@@ -78,7 +78,7 @@ impl Hub {
         call: &Call,
         kind: entry::Kind,
         action: Action,
-        question: &Question,
+        question: &impl Inquiry,
     ) -> Result<Option<Allowance>, CallError> {
         let selections = question.asked_fields();
         match self.access.count(&self.request(call, question, action, &selections)) {
@@ -185,10 +185,10 @@ impl Hub {
         }
     }
 
-    fn decide(
+    pub(crate) fn decide(
         &self,
         call: &Call,
-        question: &Question,
+        question: &impl Inquiry,
         action: Action,
         entry: &mut log::Entry,
     ) -> Result<Permit, CallError> {
@@ -210,15 +210,15 @@ impl Hub {
     fn request<'a>(
         &self,
         call: &'a Call,
-        question: &'a Question,
+        question: &'a impl Inquiry,
         action: Action,
         selections: &'a [(Arc<RecordType>, FieldSet)],
     ) -> AccessRequest<'a> {
         AccessRequest {
             caller: &call.caller,
-            officer: Some(&question.officer),
-            purpose_code: &question.purpose.code,
-            dossier_number: question.purpose.dossier_number.as_deref(),
+            officer: Some(question.officer()),
+            purpose_code: &question.purpose().code,
+            dossier_number: question.purpose().dossier_number.as_deref(),
             action,
             selections,
             now: Utc::now(),
@@ -227,7 +227,7 @@ impl Hub {
 
     /// **Invariant**: the only way out of a call. Nothing is returned, answer or error, before its entry is durable; when
     /// the log cannot record, the only thing returned is that.
-    async fn release<R: Answered>(
+    pub(crate) async fn release<R: Answered>(
         &self,
         call: &Call,
         mut entry: log::Entry,
@@ -259,17 +259,17 @@ impl Hub {
     }
 }
 
-/// An entry for a call without an answer says so; what had been decided stays, what had been released does not.
 /// For whom a question is asked, as sources are told.
-fn asker(call: &Call, question: &Question) -> Asker {
+pub(crate) fn asker(call: &Call, question: &impl Inquiry) -> Asker {
     let behalf = Behalf {
         agency: call.caller.agency.to_string(),
         system: call.caller.system.clone(),
-        purpose: question.purpose.code.clone(),
+        purpose: question.purpose().code.clone(),
     };
     Asker { agency: call.caller.agency.clone(), behalf: Arc::new(behalf) }
 }
 
+/// An entry for a call without an answer says so; what had been decided stays, what had been released does not.
 fn note_error(entry: &mut log::Entry, error: &CallError) {
     entry.set_outcome(match error {
         CallError::Invalid { .. } => entry::Outcome::Invalid,

@@ -82,14 +82,33 @@ pub struct Question {
     pub required_sources: Vec<String>,
 }
 
-impl Question {
+/// What quotas and decisions look at in any question.
+pub trait Inquiry {
     /// Record types and fields as decisions are asked about them.
-    pub(crate) fn asked_fields(&self) -> Vec<(Arc<RecordType>, FieldSet)> {
+    fn asked_fields(&self) -> Vec<(Arc<RecordType>, FieldSet)>;
+    /// Why it is asked.
+    fn purpose(&self) -> &Purpose;
+    /// Who acts.
+    fn officer(&self) -> &Officer;
+    /// What an entry says of it when it is turned away.
+    fn asked(&self) -> Asked;
+}
+
+impl Inquiry for Question {
+    fn asked_fields(&self) -> Vec<(Arc<RecordType>, FieldSet)> {
         let selections = self.selections.iter();
         selections.map(|selection| (Arc::clone(&selection.record_type), selection.fields.clone())).collect()
     }
 
-    pub(crate) fn asked(&self) -> Asked {
+    fn purpose(&self) -> &Purpose {
+        &self.purpose
+    }
+
+    fn officer(&self) -> &Officer {
+        &self.officer
+    }
+
+    fn asked(&self) -> Asked {
         Asked {
             subject: Some(self.subject.clone()),
             purpose: Some(self.purpose.clone()),

@@ -12,6 +12,7 @@ use crate::{
     error::Failure,
     gather::Gathered,
     question::{Asked, Call, Purpose, Question},
+    search::SearchQuestion,
 };
 
 /// The part of an entry known as soon as a caller is: who, by which method, when.
@@ -70,6 +71,22 @@ pub(crate) fn note_question(entry: &mut log::Entry, question: &Question, hasher:
             ..Default::default()
         })
         .collect();
+}
+
+/// Adds what was searched, why and by whom. What it was searched by stays out: it is about people.
+pub(crate) fn note_search(entry: &mut log::Entry, question: &SearchQuestion) {
+    entry.officer = Some(officer(&question.officer));
+    entry.purpose = Some(purpose(&question.purpose));
+    entry.accesses = vec![log::Access {
+        record_type: question.record_type.name.clone(),
+        fields_asked: question.record_type.paths_of(&question.fields.shown),
+        ..Default::default()
+    }];
+    let compared = question.record_type.paths_of(&question.fields.compared);
+    entry.details = vec![
+        log::Detail { name: "compared".to_owned(), value: compared.join(",") },
+        log::Detail { name: "offset".to_owned(), value: question.offset.to_string() },
+    ];
 }
 
 fn subject(hasher: &SubjectHasher, key: &Key) -> log::SubjectHash {
@@ -140,7 +157,7 @@ pub(crate) fn note_sources(entry: &mut log::Entry, permit: &Permit, gathered: &G
     entry.sources = links.chain(answers).collect();
 }
 
-fn outcome(result: Result<usize, &Failure>) -> &'static str {
+pub(crate) fn outcome(result: Result<usize, &Failure>) -> &'static str {
     match result {
         Ok(0) => "NOT_FOUND",
         Ok(_) => "FOUND",
@@ -149,7 +166,7 @@ fn outcome(result: Result<usize, &Failure>) -> &'static str {
     }
 }
 
-fn reason(failure: Option<&Failure>) -> String {
+pub(crate) fn reason(failure: Option<&Failure>) -> String {
     failure.map_or_else(String::new, |failure| failure.reason.to_owned())
 }
 

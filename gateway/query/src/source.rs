@@ -8,7 +8,7 @@
 use std::{sync::Arc, time::Duration};
 
 use access::AgencyCode;
-use adapter_sdk::{Adapter, Behalf, FetchRequest, Fetched, Key, SourceError};
+use adapter_sdk::{Adapter, Behalf, Criterion, FetchRequest, Fetched, Key, SearchRequest, SourceError};
 use proto::{FieldSet, RecordType, options::v1::IdentifierKind};
 use tokio::time::{Instant, sleep, timeout_at};
 use tracing::Instrument;
@@ -16,6 +16,7 @@ use tracing::Instrument;
 use crate::{error::Failure, meters::SourceMeter};
 
 mod breaker;
+mod lookup;
 mod settings;
 #[cfg(test)]
 mod simulation;
@@ -23,6 +24,7 @@ mod turns;
 
 use breaker::Breaker;
 pub use breaker::BreakerState;
+use lookup::Lookup;
 pub use settings::{BreakerSettings, SourceSettings};
 use turns::{Turn, Turns};
 
@@ -126,18 +128,32 @@ impl Source {
         fields: &FieldSet,
         deadline: Instant,
     ) -> Result<Fetched, Failure> {
+        let (record_type, key, fields) = (Arc::clone(record_type), key.clone(), fields.clone());
+        let behalf = Arc::clone(&asker.behalf);
+        self.look_up(asker, Lookup::Key(FetchRequest { record_type, key, fields, deadline, behalf })).await
+    }
+
+    /// Searches for somebody, within the deadline.
+    pub(crate) async fn search(
+        &self,
+        asker: &Asker,
+        record_type: &Arc<RecordType>,
+        criteria: &[Criterion],
+        fields: &FieldSet,
+        deadline: Instant,
+    ) -> Result<Fetched, Failure> {
+        let (record_type, criteria, fields) = (Arc::clone(record_type), criteria.to_vec(), fields.clone());
+        let behalf = Arc::clone(&asker.behalf);
+        self.look_up(asker, Lookup::Search(SearchRequest { record_type, criteria, fields, deadline, behalf })).await
+    }
+
+    async fn look_up(&self, asker: &Asker, lookup: Lookup) -> Result<Fetched, Failure> {
+        let record_type = Arc::clone(lookup.record_type());
         let span = tracing::info_span!("source", lienthong.source = self.id(), lienthong.record_type = record_type.name, error.type = tracing::field::Empty);
-        let request = FetchRequest {
-            record_type: Arc::clone(record_type),
-            key: key.clone(),
-            fields: fields.clone(),
-            deadline,
-            behalf: Arc::clone(&asker.behalf),
-        };
         async {
             let asked = Instant::now();
-            let answer = self.ask(&asker.agency, &request).await;
-            self.meter.looked_up(record_type, asked.elapsed(), &answer);
+            let answer = self.ask(&asker.agency, &lookup).await;
+            self.meter.looked_up(&record_type, asked.elapsed(), &answer);
             if let Err(failure) = &answer {
                 tracing::Span::current().record("error.type", failure.reason);
             }
@@ -148,7 +164,7 @@ impl Source {
     }
 
     /// Asks, and asks again while that may help and time remains.
-    async fn ask(&self, agency: &AgencyCode, request: &FetchRequest) -> Result<Fetched, Failure> {
+    async fn ask(&self, agency: &AgencyCode, request: &Lookup) -> Result<Fetched, Failure> {
         let mut delays = self.settings.retry_delays();
         loop {
             let unanswered = match self.attempt(agency, request).await {
@@ -156,7 +172,7 @@ impl Source {
                 Err(unanswered) => unanswered,
             };
             match delays.next() {
-                Some(delay) if unanswered.remedy == Remedy::Again && Instant::now() + delay < request.deadline => {
+                Some(delay) if unanswered.remedy == Remedy::Again && Instant::now() + delay < request.deadline() => {
                     sleep(delay).await
                 }
                 _ => return Err(unanswered.failure),
@@ -165,12 +181,12 @@ impl Source {
     }
 
     /// Asks once; the replica, too, when the source has failed or takes its time.
-    async fn attempt(&self, agency: &AgencyCode, request: &FetchRequest) -> Result<Fetched, Unanswered> {
+    async fn attempt(&self, agency: &AgencyCode, request: &Lookup) -> Result<Fetched, Unanswered> {
         let Some(replica) = &self.replica else { return self.primary.ask(agency, request).await };
         let first = self.primary.ask(agency, request);
         tokio::pin!(first);
         let hedge = Instant::now() + self.settings.hedge_delay;
-        match timeout_at(hedge.min(request.deadline), &mut first).await {
+        match timeout_at(hedge.min(request.deadline()), &mut first).await {
             Ok(Ok(fetched)) => return Ok(fetched),
             Ok(Err(unanswered)) if unanswered.remedy != Remedy::Nothing => {
                 // What the source says is the answer when neither has one.
@@ -229,18 +245,19 @@ impl Endpoint {
         }
     }
 
-    async fn ask(&self, agency: &AgencyCode, request: &FetchRequest) -> Result<Fetched, Unanswered> {
+    async fn ask(&self, agency: &AgencyCode, request: &Lookup) -> Result<Fetched, Unanswered> {
         if self.breaker.refuses() {
             return Err(Unanswered { failure: Failure::SUSPENDED, remedy: Remedy::Elsewhere });
         }
-        let _turn = self.turn(agency, request.deadline).await?;
+        let _turn = self.turn(agency, request.deadline()).await?;
         // It may have opened while this lookup waited.
         let Some(pass) = self.breaker.pass() else {
             return Err(Unanswered { failure: Failure::SUSPENDED, remedy: Remedy::Elsewhere });
         };
-        let deadline = request.deadline.min(Instant::now() + self.attempt_timeout);
-        let request = FetchRequest { deadline, ..request.clone() };
-        let answer = timeout_at(deadline, self.adapter.fetch(&request)).await.unwrap_or(Err(SourceError::Timeout));
+        let deadline = request.deadline().min(Instant::now() + self.attempt_timeout);
+        let request = request.clone().until(deadline);
+        let answer =
+            timeout_at(deadline, request.ask(self.adapter.as_ref())).await.unwrap_or(Err(SourceError::Timeout));
         let error = match answer {
             Ok(fetched) => {
                 pass.answered();

@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use adapter_sdk::Adapter;
+use adapter_sdk::{Adapter, Criterion, CriterionKind, RecordDescription};
 use proto::{
     FieldSet, RecordType,
     options::v1::{IdentifierKind, Sensitivity},
@@ -93,6 +93,42 @@ impl Sources {
         !self.holding(record_type).is_empty()
     }
 
+    /// The fields a search by these criteria compares and those it may show; none when no source offers it.
+    pub fn search_fields(&self, record_type: &RecordType, kinds: &[CriterionKind]) -> Option<SearchFields> {
+        let mut found: Option<SearchFields> = None;
+        for source in self.holding(record_type).iter().map(|&index| &self.list[index]) {
+            let Some(record) = source.adapter().describe().record(&record_type.name) else { continue };
+            if !searched_by(record, kinds) {
+                continue;
+            }
+            let fields = found.get_or_insert_with(|| SearchFields {
+                compared: record_type.no_fields(),
+                shown: record_type.no_fields(),
+            });
+            for search in &record.search {
+                fields.shown.insert(search.field);
+                if kinds.contains(&search.kind) {
+                    fields.compared.insert(search.field);
+                }
+            }
+            fields.shown.union_with(&naming_fields(record));
+        }
+        found
+    }
+
+    /// The sources that search the record type by all of these criteria, with the fields each shows.
+    pub(crate) fn searching(&self, record_type: &RecordType, criteria: &[Criterion]) -> Vec<(&Source, FieldSet)> {
+        let kinds: Vec<_> = criteria.iter().map(Criterion::kind).collect();
+        let holding = self.holding(record_type).iter().map(|&index| &*self.list[index]);
+        let searching = holding.filter_map(|source| {
+            let record = source.adapter().describe().record(&record_type.name)?;
+            let mut shown = naming_fields(record);
+            record.search.iter().for_each(|search| shown.insert(search.field));
+            searched_by(record, &kinds).then_some((source, shown))
+        });
+        searching.collect()
+    }
+
     pub(crate) fn holding(&self, record_type: &RecordType) -> &[usize] {
         self.by_record_type.get(&record_type.name).map_or(&[], Vec::as_slice)
     }
@@ -128,6 +164,31 @@ impl Sources {
         }
         found
     }
+}
+
+/// The fields of a search.
+#[derive(Debug, Clone)]
+pub struct SearchFields {
+    /// Those compared with the criteria.
+    pub compared: FieldSet,
+    /// Those a candidate is shown by, the compared ones among them.
+    pub shown: FieldSet,
+}
+
+fn searched_by(record: &RecordDescription, kinds: &[CriterionKind]) -> bool {
+    !kinds.is_empty() && kinds.iter().all(|kind| record.search.iter().any(|search| search.kind == *kind))
+}
+
+/// The fields that name the record's own subject by a number it can be asked about by.
+fn naming_fields(record: &RecordDescription) -> FieldSet {
+    let mut fields = record.record_type.no_fields();
+    for index in record.fields.iter() {
+        let Some(field) = record.record_type.fields.get(index) else { continue };
+        if !field.repeated && field.identifies.is_some_and(|kind| record.lookup.contains(&kind)) {
+            fields.insert(index);
+        }
+    }
+    fields
 }
 
 /// The links a record offers: it is found by one number of its own subject and states another. An enterprise found by its

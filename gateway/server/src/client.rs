@@ -185,15 +185,20 @@ pub(crate) fn exit_code(error: &anyhow::Error) -> ExitCode {
 /// Splits `TYPE:REST`, and finds the record type by its full name or by a last part only one has.
 pub(crate) fn typed<'a>(schema: &proto::Schema, text: &'a str) -> anyhow::Result<(String, &'a str)> {
     let (name, rest) = text.split_once(':').ok_or_else(|| anyhow!("{text} lacks the record type: write TYPE:FIELD"))?;
+    Ok((record_type(schema, name)?, rest))
+}
+
+/// The full name of a record type named in full or by a last part only one has.
+pub(crate) fn record_type(schema: &proto::Schema, name: &str) -> anyhow::Result<String> {
     if schema.record_type(name).is_some() {
-        return Ok((name.to_owned(), rest));
+        return Ok(name.to_owned());
     }
     let ends = |full: &str| full.rsplit('.').next().is_some_and(|last| last.eq_ignore_ascii_case(name));
     let found: Vec<_> = schema.record_types().filter(|record| ends(&record.name)).collect();
     match found[..] {
-        [one] => Ok((one.name.clone(), rest)),
+        [one] => Ok(one.name.clone()),
         // Unknown here may be known there: the hub answers for its own schema.
-        [] => Ok((name.to_owned(), rest)),
+        [] => Ok(name.to_owned()),
         _ => Err(anyhow!("{name} is the name of several record types; write it in full")),
     }
 }

@@ -9,6 +9,7 @@ mod demo;
 mod dev;
 mod query;
 mod reload;
+mod search;
 pub(crate) mod serve;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -35,6 +36,8 @@ enum Command {
     Verify(query::Verify),
     /// Ask the same question about many subjects, from a file into a file; goes on where it stopped.
     Batch(Box<batch::Batch>),
+    /// Find candidates for somebody whose number is not known: people by name and birth year, enterprises by name.
+    Search(search::Search),
     /// Have a running hub read its files again: all or nothing, recorded with digests. For operators.
     Reload(reload::Reload),
     /// Search, follow, prove and verify the audit log.
@@ -86,6 +89,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Query(command) => command.run().await,
         Command::Verify(command) => command.run().await,
         Command::Batch(command) => command.run().await,
+        Command::Search(command) => command.run().await,
         Command::Reload(command) => command.run().await,
         Command::Audit(command) => command.run().await,
         Command::Access(command) => command.run(),

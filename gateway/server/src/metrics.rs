@@ -197,6 +197,20 @@ pub(crate) fn observe(current: &Arc<Current>, readiness: &Arc<Readiness>, limit:
             }
         },
     );
+    gauge(
+        "lienthong.agreement.days_left",
+        "How long agreements still hold, by number; negative once ended",
+        &look,
+        |seen, tell| {
+            let now = chrono::Utc::now();
+            for agreement in seen.current.hub().access.agreements() {
+                tell(
+                    agreement.days_left(now) as f64,
+                    &[KeyValue::new("lienthong.agreement", agreement.number.clone())],
+                );
+            }
+        },
+    );
 }
 
 fn endpoint(load: &query::EndpointLoad<'_>) -> [KeyValue; 2] {

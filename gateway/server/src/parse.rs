@@ -4,11 +4,12 @@ use std::{collections::HashSet, sync::Arc};
 
 use access::{Assurance, Officer};
 use proto::{FieldSet, RecordType, Schema, options::v1::IdentifierKind, query::v1 as wire};
-use query::{Claim, Hub, Purpose, Question, Selection, VerifyQuestion};
+use query::{Call, Claim, Hub, Purpose, Question, Selection, VerifyQuestion};
 
 use crate::tokens::Proof;
 
 mod check;
+mod search;
 mod subject;
 #[cfg(test)]
 mod tests;
@@ -17,6 +18,7 @@ use check::{Check, unknown_name};
 use subject::{exact, subject};
 
 pub(crate) use check::{Unreadable, has_long_number};
+pub(crate) use search::search_question;
 pub(crate) use subject::identifier;
 
 const SELECTIONS_MAX: usize = 32;
@@ -31,17 +33,19 @@ const REQUIRED_SOURCES_MAX: usize = 32;
 /// Parses a `Query` request.
 pub(crate) fn question(
     hub: &Hub,
+    call: &Call,
     request: wire::QueryRequest,
     proof: Option<&Proof>,
 ) -> Result<Question, Box<Unreadable>> {
     let mut check = Check::default();
-    let parsed = question_parts(&mut check, hub, request, proof);
+    let parsed = question_parts(&mut check, hub, call, request, proof);
     check.finish(parsed)
 }
 
 /// Parses the query inside a batch item.
 pub(crate) fn batch_item(
     hub: &Hub,
+    call: &Call,
     request: wire::BatchQueryRequest,
     proof: Option<&Proof>,
 ) -> (String, Result<Question, Box<Unreadable>>) {
@@ -51,7 +55,7 @@ pub(crate) fn batch_item(
     }
     check.prefix = "query.".to_owned();
     let parsed = match request.query {
-        Some(query) => question_parts(&mut check, hub, query, proof),
+        Some(query) => question_parts(&mut check, hub, call, query, proof),
         None => {
             check.wrong("", "must be present", "không được thiếu");
             None
@@ -63,18 +67,20 @@ pub(crate) fn batch_item(
 fn question_parts(
     check: &mut Check,
     hub: &Hub,
+    call: &Call,
     request: wire::QueryRequest,
     proof: Option<&Proof>,
 ) -> Option<Question> {
-    let subject = subject(check, request.subject);
+    let purpose = purpose(check, hub, request.purpose);
+    let officer = officer(check, "officer", request.officer, proof);
+    let open = |handle: &str| Some(hub.candidate(call, officer.as_ref()?, purpose.as_ref()?, handle));
+    let subject = subject(check, request.subject, open);
     let selections = selections(check, &hub.schema, request.selections);
     if let Some(subject) = &subject {
         for (index, selection) in selections.iter().enumerate() {
             reachable(check, hub, &format!("selections[{index}].record_type"), &selection.record_type, subject.kind);
         }
     }
-    let purpose = purpose(check, hub, request.purpose);
-    let officer = officer(check, "officer", request.officer, proof);
     let required_sources = required_sources(check, hub, request.required_sources, &selections);
     Some(Question { subject: subject?, selections, purpose: purpose?, officer: officer?, required_sources })
 }
@@ -82,11 +88,15 @@ fn question_parts(
 /// Parses a `Verify` request. Claims about one record type become one selection.
 pub(crate) fn verify_question(
     hub: &Hub,
+    call: &Call,
     request: wire::VerifyRequest,
     proof: Option<&Proof>,
 ) -> Result<VerifyQuestion, Box<Unreadable>> {
     let mut check = Check::default();
-    let subject = subject(&mut check, request.subject);
+    let purpose = purpose(&mut check, hub, request.purpose);
+    let officer = officer(&mut check, "officer", request.officer, proof);
+    let open = |handle: &str| Some(hub.candidate(call, officer.as_ref()?, purpose.as_ref()?, handle));
+    let subject = subject(&mut check, request.subject, open);
     let mut selections: Vec<Selection> = Vec::new();
     let mut claims = Vec::new();
     if request.claims.is_empty() || request.claims.len() > CLAIMS_MAX {
@@ -117,8 +127,6 @@ pub(crate) fn verify_question(
         }
         claims.push(Claim { selection, field, value: claim.value.clone() });
     }
-    let purpose = purpose(&mut check, hub, request.purpose);
-    let officer = officer(&mut check, "officer", request.officer, proof);
     let required_sources = required_sources(&mut check, hub, request.required_sources, &selections);
     let parsed = (|| {
         let question =

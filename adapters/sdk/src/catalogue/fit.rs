@@ -24,6 +24,12 @@ pub(crate) fn fit(catalogue: &Catalogue, record: &RecordPlan, text: &str) -> Vec
                 }
             }
         }
+        for search in &record.search {
+            fit.place = format!("record {short}, search {}", search.kind.as_str());
+            for column in &search.columns {
+                fit.column(own, column);
+            }
+        }
         fit.place = format!("record {short}, as_of");
         if let Some(as_of) = &record.as_of
             && let Some(column) = fit.column(own, as_of)
@@ -49,7 +55,7 @@ pub(crate) fn fit(catalogue: &Catalogue, record: &RecordPlan, text: &str) -> Vec
     fit.problems.into_list()
 }
 
-/// Lookup and join columns that no index begins with: correct, but slow.
+/// Lookup and join columns that no index begins with, which is correct, but slow; and search columns, which then narrow nothing.
 pub(crate) fn unindexed(catalogue: &Catalogue, record: &RecordPlan) -> Vec<String> {
     let own = record.from.name.value.as_str();
     let mut columns = Vec::new();
@@ -60,6 +66,7 @@ pub(crate) fn unindexed(catalogue: &Catalogue, record: &RecordPlan) -> Vec<Strin
             columns.extend(through.join.first().map(|join| (own, &join.own.value)));
         }
     }
+    columns.extend(record.search.iter().flat_map(|search| &search.columns).map(|column| (own, &column.value)));
     for child in &record.children {
         columns.extend(child.from.join.first().map(|join| (child.from.table.name.value.as_str(), &join.other.value)));
     }

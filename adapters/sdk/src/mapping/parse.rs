@@ -13,10 +13,13 @@ use toml::{
 
 use super::{
     CheckMapping, ChildMapping, Conversion, EncodingChoice, FieldMapping, Input, Join, JoinedMapping, Lookup, Mapping,
-    RecordMapping, Spanned, Table, Through, Values,
+    RecordMapping, SearchMapping, Spanned, Table, Through, Values,
     reader::{Reader, literal, text, text_table, texts},
 };
-use crate::problem::{MappingError, Problems, suggest};
+use crate::{
+    CriterionKind,
+    problem::{MappingError, Problems, suggest},
+};
 
 type Node<'a> = TomlSpanned<DeValue<'a>>;
 
@@ -91,6 +94,10 @@ fn record(mut reader: Reader<'_>, problems: &mut Problems<'_>) -> Option<RecordM
             Vec::new()
         }
     };
+    let search = match reader.get("search") {
+        Some(node) => search(node, reader.place(), problems),
+        None => Vec::new(),
+    };
     let fields = fields(&mut reader, problems);
     let children = reader.tables("children", problems);
     let children = children.into_iter().filter_map(|child| self::child(child, problems)).collect();
@@ -99,7 +106,7 @@ fn record(mut reader: Reader<'_>, problems: &mut Problems<'_>) -> Option<RecordM
     let checks = reader.tables("checks", problems);
     let checks = checks.into_iter().filter_map(|check| self::check(check, problems)).collect();
     reader.finish(problems);
-    Some(RecordMapping { record_type, from: from?, as_of, lookup, encoding, fields, children, joined, checks })
+    Some(RecordMapping { record_type, from: from?, as_of, lookup, search, encoding, fields, children, joined, checks })
 }
 
 /// The keys `table` or `select`, `where` and `order`.
@@ -178,6 +185,27 @@ fn lookups(node: &Node<'_>, place: &str, problems: &mut Problems<'_>) -> Vec<Loo
         problems.add(&node.span(), &place, "no key finds a record");
     }
     lookups
+}
+
+fn search(node: &Node<'_>, place: &str, problems: &mut Problems<'_>) -> Vec<SearchMapping> {
+    let place = format!("{place}, search");
+    let Some(reader) = Reader::on(node, &place, problems) else { return Vec::new() };
+    let mut found = Vec::new();
+    for (key, node) in reader.entries() {
+        let Some(kind) = CriterionKind::ALL.into_iter().find(|kind| kind.as_str() == key.value) else {
+            let hint = suggest(&key.value, CriterionKind::ALL.iter().map(|kind| kind.as_str()));
+            problems.add(&key.span, &place, format!("unknown criterion \"{}\"{hint}", key.value));
+            continue;
+        };
+        let Some(mut reader) = Reader::on(node, &format!("{place} {}", key.value), problems) else { continue };
+        let field = reader.required_text("field", problems);
+        let columns = reader.texts("column", problems);
+        reader.finish(problems);
+        if let Some(field) = field {
+            found.push(SearchMapping { kind, field, columns });
+        }
+    }
+    found
 }
 
 /// The keys `table`, `where`, `order` and `join`.

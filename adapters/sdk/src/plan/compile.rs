@@ -5,7 +5,7 @@ use std::{ops::Range, sync::Arc};
 use prost_reflect::FieldDescriptor;
 use proto::{RecordType, Schema};
 
-use super::{CheckPlan, ChildPlan, FieldPlan, JoinedPlan, Plan, RecordPlan, field};
+use super::{CheckPlan, ChildPlan, FieldPlan, JoinedPlan, Plan, RecordPlan, field, search};
 use crate::{
     functions::Functions,
     mapping::{CheckMapping, EncodingChoice, FieldMapping, Mapping, RecordMapping, Spanned},
@@ -62,6 +62,7 @@ fn record(
         from: record.from.clone(),
         as_of: record.as_of.clone(),
         lookup: record.lookup.clone(),
+        search: Vec::new(),
         fields: fields(&scope, &record.fields, &[], problems),
         children: Vec::new(),
         joined: Vec::new(),
@@ -104,6 +105,7 @@ fn record(
     }
     scope.place = format!("record {short}");
     claim(&mut plan, record, &scope.place, problems);
+    plan.search = search::search(&plan, record, &scope.place, problems);
     plan.checks = record.checks.iter().filter_map(|check| self::check(&scope, &plan, check, problems)).collect();
     plan
 }

@@ -2,7 +2,10 @@
 
 use std::{fmt::Write, sync::Arc};
 
-use super::{Selected, Slot};
+use super::{
+    Selected, Slot,
+    narrow::{Alternatives, Term},
+};
 use crate::{
     Engine,
     catalogue::{Catalogue, ColumnType, split},
@@ -168,6 +171,56 @@ impl<'a> Builder<'a> {
         }
         let _ = write!(self.sql, " LIMIT {rows}");
         Statement { sql: Arc::from(self.sql), slots: self.slots }
+    }
+
+    /// Rows that fit all conditions, in any order: an order would tempt a planner to walk the table in it.
+    pub(super) fn search(
+        mut self,
+        record: &RecordPlan,
+        conditions: &[Alternatives],
+        selected: &[Selected],
+        rows_max: usize,
+    ) -> Statement {
+        let from = &record.from;
+        self.select(from, "r", selected, Some(record));
+        for (at, alternatives) in conditions.iter().enumerate() {
+            self.push(if at == 0 { " WHERE (" } else { " AND (" });
+            for (at, (column, term)) in alternatives.iter().enumerate() {
+                self.push(if at == 0 { "" } else { " OR " });
+                self.term(from, column, term);
+            }
+            self.push(")");
+        }
+        self.filters(from, "r");
+        let _ = write!(self.sql, " LIMIT {}", rows_max.saturating_add(1));
+        Statement { sql: Arc::from(self.sql), slots: self.slots }
+    }
+
+    fn term(&mut self, from: &Table, column: &str, term: &Term) {
+        let kind = self.kind(from, column);
+        match term {
+            Term::OneOf(values) => {
+                self.comparable("r", column, &kind);
+                self.push(" IN (");
+                for (at, value) in values.clone().enumerate() {
+                    self.push(if at == 0 { "" } else { ", " });
+                    self.given(from, column, value);
+                }
+                self.push(")");
+            }
+            Term::Within(ranges) => {
+                for (at, (first, end)) in ranges.iter().enumerate() {
+                    self.push(if at == 0 { "(" } else { " OR (" });
+                    for (operator, value) in [(" >= ", *first), (" < ", *end)] {
+                        self.push(if operator == " < " { " AND " } else { "" });
+                        self.comparable("r", column, &kind);
+                        self.push(operator);
+                        self.given(from, column, value);
+                    }
+                    self.push(")");
+                }
+            }
+        }
     }
 
     /// How many rows there are.

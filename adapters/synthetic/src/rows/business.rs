@@ -92,6 +92,10 @@ fn enterprise(
     draft.put("ENTERPRISE_TYPE_ID", firm.kind as i64);
     draft.truth("enterprise_type", firm.kind.code());
     draft.text("NAME", "name", &firm.name);
+    if let Some((_, crate::draft::Cell::Text(written))) = draft.cells.last() {
+        let folded = normalize::fold_name(written);
+        draft.put("NAME_FOLDED", folded);
+    }
     draft.truth("name", firm.name.as_str());
     draft.text_if("SHORT_NAME", "short_name", firm.short_name.as_deref());
     draft.truth_if("short_name", firm.short_name.clone());

@@ -104,6 +104,7 @@ fn name_parts(draft: &mut Draft<'_>, person: &Person) {
         "Ten",
         join(&words[middle..]).map(|part| if doubled_space && space.is_empty() { format!(" {part}") } else { part }),
     );
+    draft.put("HoTenKhongDau", normalize::fold_name(&written));
 }
 
 fn marital_id(marital: Marital) -> i64 {

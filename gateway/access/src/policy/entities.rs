@@ -18,7 +18,7 @@ pub(super) struct Names {
     pub(super) log: EntityUid,
     read_log: EntityUid,
     operate: EntityUid,
-    actions: [EntityUid; 3],
+    actions: [EntityUid; 4],
     absent: EntityUid,
     asserted: EntityUid,
     proven: EntityUid,
@@ -47,6 +47,7 @@ impl Names {
                 uid("Action", Action::Query.as_str())?,
                 uid("Action", Action::Verify.as_str())?,
                 uid("Action", Action::Batch.as_str())?,
+                uid("Action", Action::Search.as_str())?,
             ],
             absent: uid("Assurance", schema::ABSENT)?,
             asserted: uid("Assurance", Assurance::Asserted.as_str())?,
@@ -55,11 +56,12 @@ impl Names {
     }
 
     pub(super) fn action(&self, action: Action) -> &EntityUid {
-        let [query, verify, batch] = &self.actions;
+        let [query, verify, batch, search] = &self.actions;
         match action {
             Action::Query => query,
             Action::Verify => verify,
             Action::Batch => batch,
+            Action::Search => search,
         }
     }
 

@@ -24,7 +24,7 @@ entity Agreement {
   fields: Set<Field>, officer_assurance: Assurance, valid_from: Long, valid_until: Long,
 };
 action read_records;
-action query, verify, batch in [read_records] appliesTo {
+action query, verify, batch, search in [read_records] appliesTo {
   principal: System, resource: Field,
   context: {
     now: Long, officer_assurance: Assurance, agreement?: Agreement,

@@ -31,14 +31,15 @@ fn cases() -> Vec<Case> {
     let (mixed, guarded) = (mixed_record_type(), guarded_record_type());
     let plain = sources_with(vec![grant("1", "H21.65", &[&mixed], "")]);
     let ask = Ask::new("H21.65", "desk", "identify_applicant", vec![whole(&mixed)]);
-    let sensitive: FieldSet = {
+    let of_class = |class| {
         let mut set = mixed.no_fields();
-        let fields = mixed.fields.iter().enumerate();
-        fields
-            .filter(|(_, field)| field.sensitivity == Sensitivity::Sensitive)
-            .for_each(|(index, _)| set.insert(index));
+        let fields = mixed.fields.iter().enumerate().filter(|(_, field)| field.sensitivity == class);
+        fields.for_each(|(index, _)| set.insert(index));
         set
     };
+    let (basic, sensitive) = (of_class(Sensitivity::Basic), of_class(Sensitivity::Sensitive));
+    let searching = sources_with(vec![grant("1", "H21.65", &[&mixed], "actions = [\"search\"]")]);
+    let search = Ask { action: Action::Search, ..ask.clone() };
     let log = "actions = [\"read_log\"]";
     let mut opens_log = grant("2", "H21.65", &[], log);
     opens_log.text = opens_log.text.lines().filter(|line| !line.starts_with("purposes")).collect::<Vec<_>>().join("\n");
@@ -113,7 +114,26 @@ fn cases() -> Vec<Case> {
             id: "sensitive_needs_assured_officer",
             reason: "SENSITIVE_NEEDS_PROVEN_OFFICER",
             sources: plain,
-            ask: Ask { officer: asserted, selections: vec![(mixed, sensitive)], ..ask },
+            ask: Ask { officer: asserted, selections: vec![(mixed.clone(), sensitive.clone())], ..ask },
+            then: None,
+        },
+        Case {
+            id: "search_tells_nothing_sensitive",
+            reason: "SEARCH_TELLS_NOTHING_SENSITIVE",
+            sources: searching.clone(),
+            ask: Ask { selections: vec![(mixed.clone(), sensitive)], ..search.clone() },
+            then: None,
+        },
+        Case {
+            id: "search_for_people_names_dossier",
+            reason: "SEARCH_NEEDS_DOSSIER",
+            sources: searching,
+            ask: Ask {
+                purpose: "check_enterprise".to_owned(),
+                dossier: None,
+                selections: vec![(mixed, basic)],
+                ..search
+            },
             then: None,
         },
     ]

@@ -103,6 +103,13 @@ impl Oracle {
         if forbidden {
             return BTreeSet::new();
         }
+        // Search: nothing sensitive, and what is not public only for a dossier.
+        let searched = ask.action.as_str() == "search";
+        let may_search = field.sensitivity == Sensitivity::Public
+            || (field.sensitivity == Sensitivity::Basic && ask.dossier.is_some());
+        if searched && !may_search {
+            return BTreeSet::new();
+        }
         let today = (ask.now + Duration::hours(7)).format("%Y-%m-%d").to_string();
         let releases = |grant: &&&Table| {
             let in_force = grant["valid_from"].to_string() <= today && today <= grant["valid_until"].to_string();

@@ -167,3 +167,26 @@ fn elements_keep_their_places() {
     assert_eq!(list[0].encoded_len(), 0);
     assert!(list[1].has_field(&field.descriptors[1]));
 }
+
+#[test]
+fn a_permit_that_lacks_what_is_required_is_a_refusal() {
+    let mixed = mixed_record_type();
+    let of_class = |class| {
+        let mut set = mixed.no_fields();
+        let fields = mixed.fields.iter().enumerate().filter(|(_, field)| field.sensitivity == class);
+        fields.for_each(|(index, _)| set.insert(index));
+        set
+    };
+    let set = load(&sources_with(vec![grant("1", "H21.65", &[&mixed], "")])).unwrap().set;
+    let ask = Ask {
+        officer: Some(officer(Assurance::Asserted)),
+        ..Ask::new("H21.65", "desk", "identify_applicant", vec![whole(&mixed)])
+    };
+    let permit = ask.of(&set).unwrap();
+    let kept = permit.clone().requiring(0, &of_class(Sensitivity::Basic)).unwrap();
+    assert_eq!(kept.selections()[0].released, permit.selections()[0].released);
+    let refusal = permit.requiring(0, &mixed.all_fields()).unwrap_err();
+    assert_eq!(refusal.reason, "SENSITIVE_NEEDS_PROVEN_OFFICER");
+    assert_eq!(refusal.policy_ids, ["sensitive_needs_assured_officer"]);
+    assert!(refusal.selections[0].released.is_empty());
+}

@@ -140,6 +140,7 @@ fn simulated(random: &mut ChaCha8Rng, record_type: &Arc<RecordType>) -> Arc<Simu
             record_type: Arc::clone(record_type),
             lookup: vec![IdentifierKind::PersonalId],
             alone: Vec::new(),
+            search: Vec::new(),
             fields: record_type.all_fields(),
         }],
     };

@@ -72,6 +72,9 @@ struct Subject {
     /// Budget unit code (mã số ĐVQHNS), 7 digits.
     #[arg(long, value_name = "CODE")]
     budget_unit_code: Option<String>,
+    /// Handle of a candidate that `lienthong search` showed.
+    #[arg(long, value_name = "HANDLE")]
+    candidate: Option<String>,
 }
 
 /// Why it is asked.
@@ -96,7 +99,8 @@ impl Subject {
             .or(self.legacy_id.map(Identifier::LegacyId))
             .or(self.social_insurance_number.map(Identifier::SocialInsuranceNumber))
             .or(self.enterprise_code.map(Identifier::EnterpriseCode))
-            .or(self.budget_unit_code.map(Identifier::BudgetUnitCode));
+            .or(self.budget_unit_code.map(Identifier::BudgetUnitCode))
+            .or(self.candidate.map(Identifier::Candidate));
         wire::Subject { identifier }
     }
 }
@@ -190,6 +194,11 @@ pub(crate) fn print_response(schema: &Schema, response: &wire::QueryResponse) ->
         show::line(format!("Recorded in log {} as entry {}.", receipt.log_origin, receipt.log_index))?;
     }
     Ok(())
+}
+
+/// Prints why a source gave nothing.
+pub(super) fn print_failure(source: &str, failure: &wire::Failure) -> anyhow::Result<()> {
+    Ok(show::line(format!("{source}: {} / {} ({})", failure.message_vi, failure.message_en, failure.reason))?)
 }
 
 fn print_record(schema: &Schema, record: &wire::Record) -> anyhow::Result<()> {

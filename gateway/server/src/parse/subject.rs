@@ -27,19 +27,41 @@ pub(crate) fn identifier(field: &str, kind: IdentifierKind, value: &str) -> Resu
     check.finish(parsed)
 }
 
-pub(super) fn subject(check: &mut Check, subject: Option<wire::Subject>) -> Option<Key> {
+/// Parses the subject. `open` gives the number behind the handle of a candidate, or nothing when officer or purpose, to which a
+/// handle belongs, are wrong themselves.
+pub(super) fn subject(
+    check: &mut Check,
+    subject: Option<wire::Subject>,
+    open: impl FnOnce(&str) -> Option<Option<Key>>,
+) -> Option<Key> {
     let Some(identifier) = subject.and_then(|subject| subject.identifier) else {
         check.wrong("subject", "must hold exactly one number", "phải có đúng một số định danh");
         return None;
     };
+    if let Identifier::Candidate(handle) = &identifier {
+        return candidate(check, open(handle)?);
+    }
     let field = match &identifier {
         Identifier::PersonalId(_) => "subject.personal_id",
         Identifier::LegacyId(_) => "subject.legacy_id",
         Identifier::SocialInsuranceNumber(_) => "subject.social_insurance_number",
         Identifier::EnterpriseCode(_) => "subject.enterprise_code",
         Identifier::BudgetUnitCode(_) => "subject.budget_unit_code",
+        Identifier::Candidate(_) => "subject.candidate",
     };
     subject_at(check, field, identifier)
+}
+
+fn candidate(check: &mut Check, key: Option<Key>) -> Option<Key> {
+    if key.is_none() {
+        check.wrong(
+            "subject.candidate",
+            "is no candidate shown in the last ten minutes to this system and officer, for this purpose and dossier",
+            "không phải kết quả tìm kiếm trong mười phút qua của hệ thống và cán bộ này, cho mục đích và hồ sơ này",
+        );
+    }
+    check.asked.subject.clone_from(&key);
+    key
 }
 
 fn subject_at(check: &mut Check, field: &str, identifier: Identifier) -> Option<Key> {
@@ -72,6 +94,8 @@ fn subject_at(check: &mut Check, field: &str, identifier: Identifier) -> Option<
             "7 digits, the first not 0",
             "7 chữ số, chữ số đầu khác 0",
         ),
+        // Opened where the question is known it belongs to.
+        Identifier::Candidate(_) => (IdentifierKind::Unspecified, Err(Defect::WrongForm), "a number", "số định danh"),
     };
     match parsed {
         Ok(value) => {

@@ -5,7 +5,7 @@ use super::*;
 
 fn subject_of(identifier: Identifier) -> Result<Key, Box<Unreadable>> {
     let mut check = Check::default();
-    let parsed = subject(&mut check, Some(wire::Subject { identifier: Some(identifier) }));
+    let parsed = subject(&mut check, Some(wire::Subject { identifier: Some(identifier) }), |_| None);
     check.finish(parsed)
 }
 
@@ -54,7 +54,7 @@ fn valid_numbers_are_taken() {
 fn a_request_without_a_subject_is_refused() {
     for subject_field in [None, Some(wire::Subject { identifier: None })] {
         let mut check = Check::default();
-        assert!(subject(&mut check, subject_field).is_none());
+        assert!(subject(&mut check, subject_field, |_| None).is_none());
         assert_eq!(check.violations[0].field, "subject");
     }
 }

@@ -60,6 +60,8 @@ pub(crate) fn description(schema: &Schema, described: wire::DescribeResponse) ->
             record_type: record_type.clone(),
             lookup: kinds(&record.lookup),
             alone: kinds(&record.alone),
+            // The owner's allow-list knows no searching: an adapter beside its database offers none.
+            search: Vec::new(),
             fields: field_set(record_type, &record.fields),
         });
     }

@@ -38,6 +38,15 @@ impl CatalogService for CatalogHandler {
                         record_type: record.record_type.name.clone(),
                         lookup: record.lookup.iter().map(|&kind| kind.into()).collect(),
                         fields: record.record_type.paths_of(&record.fields),
+                        search: record
+                            .search
+                            .iter()
+                            .filter_map(|search| {
+                                let field = record.record_type.fields.get(search.field)?;
+                                let criterion = search.kind.as_str().to_owned();
+                                Some(wire::SearchCriterion { criterion, field: field.path.clone() })
+                            })
+                            .collect(),
                     })
                     .collect(),
                 ready: self.readiness.is_ready(&source.id),
@@ -103,11 +112,12 @@ impl CatalogService for CatalogHandler {
             "" | "query" => Action::Query,
             "verify" => Action::Verify,
             "batch" => Action::Batch,
+            "search" => Action::Search,
             _ => {
                 return Err(status::invalid(vec![query::Violation {
                     field: "action".to_owned(),
-                    english: "must be query, verify or batch".to_owned(),
-                    vietnamese: "phải là query, verify hoặc batch".to_owned(),
+                    english: "must be query, verify, batch or search".to_owned(),
+                    vietnamese: "phải là query, verify, batch hoặc search".to_owned(),
                 }]));
             }
         };

@@ -46,10 +46,11 @@ impl QueryService for QueryHandler {
                 &call.caller.clone(),
                 span,
                 Box::pin(async move {
-                    let question = match validate(|| parse::question(&hub, request.into_inner(), proof.as_deref())) {
-                        Ok(question) => question,
-                        Err(unreadable) => return refused(invalid(&hub, &call, Kind::Query, *unreadable).await),
-                    };
+                    let question =
+                        match validate(|| parse::question(&hub, &call, request.into_inner(), proof.as_deref())) {
+                            Ok(question) => question,
+                            Err(unreadable) => return refused(invalid(&hub, &call, Kind::Query, *unreadable).await),
+                        };
                     match hub.admit(&call, Kind::Query, Action::Query, &question).await {
                         Ok(allowance) => answered(hub.query(&call, &question).await, allowance),
                         Err(error) => refused(error),
@@ -72,13 +73,41 @@ impl QueryService for QueryHandler {
                 &call.caller.clone(),
                 span,
                 Box::pin(async move {
-                    let verify = match validate(|| parse::verify_question(&hub, request.into_inner(), proof.as_deref()))
-                    {
+                    let verify = match validate(|| {
+                        parse::verify_question(&hub, &call, request.into_inner(), proof.as_deref())
+                    }) {
                         Ok(verify) => verify,
                         Err(unreadable) => return refused(invalid(&hub, &call, Kind::Verify, *unreadable).await),
                     };
                     match hub.admit(&call, Kind::Verify, Action::Verify, &verify.question).await {
                         Ok(allowance) => answered(hub.verify(&call, &verify).await, allowance),
+                        Err(error) => refused(error),
+                    }
+                }),
+            )
+            .await
+    }
+
+    async fn search(&self, request: Request<wire::SearchRequest>) -> Result<Response<wire::SearchResponse>, Status> {
+        let (call, span) = call::begin(
+            "lienthong.query.v1.QueryService/Search",
+            request.metadata(),
+            request.extensions(),
+            self.timeouts,
+        )?;
+        let (hub, proof) = (self.current.hub(), call::proof(&request));
+        self.limit
+            .to_the_end(
+                &call.caller.clone(),
+                span,
+                Box::pin(async move {
+                    let read = || parse::search_question(&hub, &call, request.into_inner(), proof.as_deref());
+                    let question = match validate(read) {
+                        Ok(question) => question,
+                        Err(unreadable) => return refused(invalid(&hub, &call, Kind::Search, *unreadable).await),
+                    };
+                    match hub.admit(&call, Kind::Search, Action::Search, &question).await {
+                        Ok(allowance) => answered(hub.search(&call, &question).await, allowance),
                         Err(error) => refused(error),
                     }
                 }),
@@ -160,7 +189,7 @@ async fn batch_item(
             return Err(status::from_call(&invalid(hub, call, Kind::RejectedCall, unreadable).await));
         }
     };
-    let (item_id, parsed) = validate(|| parse::batch_item(hub, item, proof));
+    let (item_id, parsed) = validate(|| parse::batch_item(hub, call, item, proof));
     let answer = match parsed {
         Ok(question) => match hub.admit(call, Kind::BatchItem, Action::Batch, &question).await {
             Ok(_) => hub.batch_item(call, &question).await,

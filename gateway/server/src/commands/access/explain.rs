@@ -30,7 +30,7 @@ pub(crate) struct Explain {
     /// Record type and fields: TYPE:FIELD,FIELD or, for all its fields, TYPE. Repeatable.
     #[arg(long, value_name = "TYPE[:FIELDS]", required = true)]
     select: Vec<String>,
-    /// What it wants to do: query, verify or batch.
+    /// What it wants to do: query, verify, batch or search.
     #[arg(long, default_value = "query", value_parser = lines::action)]
     action: Action,
     /// How its officer is established.

@@ -126,5 +126,5 @@ pub(super) fn compact(record_type: &RecordType, fields: &FieldSet) -> String {
 /// The action of this name.
 pub(super) fn action(name: &str) -> Result<Action, String> {
     let found = Action::ALL.into_iter().find(|action| action.as_str() == name);
-    found.ok_or_else(|| "must be query, verify or batch".to_owned())
+    found.ok_or_else(|| "must be query, verify, batch or search".to_owned())
 }
