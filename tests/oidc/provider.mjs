@@ -30,7 +30,7 @@ const provider = new Provider(settings.issuer, {
       defaultResource: () => 'urn:lienthong',
       useGrantedResource: () => true,
       getResourceServerInfo: () => ({
-        scope: '', audience: settings.audience, accessTokenTTL: 600, accessTokenFormat: 'jwt', jwt: { sign: { alg: 'ES256' } },
+        scope: '', audience: settings.audience, accessTokenTTL: 3600, accessTokenFormat: 'jwt', jwt: { sign: { alg: 'ES256' } },
       }),
     },
   },

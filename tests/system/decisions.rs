@@ -16,9 +16,10 @@ use proto::{
 };
 use rand::{Rng, SeedableRng, seq::IndexedRandom};
 use rand_chacha::ChaCha8Rng;
-use tests::{Databases, Engine, Hub, HubFiles, Settings, client_of};
+use serde_json::json;
+use tests::{Databases, Engine, Hub, HubFiles, Provider, Settings, SigningKey, client_of};
 use toml::{Table, Value};
-use tonic::transport::Channel;
+use tonic::{Request, transport::Channel};
 
 /// Systems with certificates.
 const SYSTEMS: [(&str, &str); 8] = [
@@ -39,6 +40,8 @@ struct Plain {
     grants: Vec<Table>,
     /// Whether a dossier is required, by purpose.
     purposes: BTreeMap<String, bool>,
+    /// What kind of agency, by code.
+    kinds: BTreeMap<String, String>,
 }
 
 fn words(value: Option<&Value>) -> Vec<&str> {
@@ -57,10 +60,14 @@ impl Plain {
         let purposes = purposes["purposes"].as_array().unwrap().iter();
         let purposes =
             purposes.map(|row| (row["code"].as_str().unwrap().to_owned(), row["dossier_required"].as_bool().unwrap()));
-        Self { grants, purposes: purposes.collect() }
+        let agencies = parse(&files.path("agencies.toml"));
+        let agencies = agencies["agencies"].as_array().unwrap().iter();
+        let kinds =
+            agencies.map(|row| (row["code"].as_str().unwrap().to_owned(), row["kind"].as_str().unwrap().to_owned()));
+        Self { grants, purposes: purposes.collect(), kinds: kinds.collect() }
     }
 
-    /// Numbers of the agreements that release the field to the system for an asserted officer, today.
+    /// Numbers of the agreements that release the field to the system, today.
     fn releasing(&self, ask: &Ask, record_type: &RecordType, field: usize, today: &str) -> BTreeSet<String> {
         let field = &record_type.fields[field];
         let (agency, system) = ask.system;
@@ -70,8 +77,9 @@ impl Plain {
         };
         let grants: Vec<_> = self.grants.iter().filter(of_caller).collect();
         let reads_log = grants.iter().any(|grant| words(grant.get("actions")).contains(&"read_log"));
-        // It needs a proven officer, too, and nobody here is one; so no kind of agency receives it.
-        let slip_2 = record_type.name == SLIP_2;
+        let above = self.kinds.iter().filter(|(code, _)| is_under(agency, code));
+        let kind = above.max_by_key(|(code, _)| code.len()).map_or("", |(_, kind)| kind);
+        let slip_2 = record_type.name == SLIP_2 && !(ask.proven && kind == "prosecution");
         if reads_log || slip_2 || (self.purposes[&ask.purpose] && !ask.dossier) {
             return BTreeSet::new();
         }
@@ -93,6 +101,7 @@ impl Plain {
                 && words(grant.get("actions")).contains(&ask.action)
                 && words(grant.get("purposes")).contains(&ask.purpose.as_str())
                 && (field.sensitivity != Sensitivity::Sensitive
+                    || ask.proven
                     || grant.get("officer_assurance").and_then(Value::as_str) == Some("asserted"))
         };
         let releasing = grants.into_iter().filter(releases);
@@ -105,6 +114,8 @@ struct Ask {
     purpose: String,
     action: &'static str,
     dossier: bool,
+    /// Whether a token proves the officer.
+    proven: bool,
     selections: Vec<(Arc<RecordType>, BTreeSet<usize>)>,
 }
 
@@ -132,26 +143,32 @@ impl Ask {
             selections.push((Arc::clone(types[0]), BTreeSet::from([0])));
         }
         let action = ["query", "verify", "batch", "search"].choose(dice).unwrap();
-        Self { system, purpose, action, dossier: dice.random_ratio(4, 5), selections }
+        Self { system, purpose, action, dossier: dice.random_ratio(4, 5), proven: dice.random_ratio(1, 2), selections }
     }
 
-    fn request(&self) -> catalog::CheckAccessRequest {
+    fn request(&self, tokens: &BTreeMap<String, String>) -> Request<catalog::CheckAccessRequest> {
         let selections = self.selections.iter().map(|(record_type, fields)| wire::Selection {
             record_type: record_type.name.clone(),
             field_mask: Some(FieldMask {
                 paths: fields.iter().map(|field| record_type.fields[*field].path.clone()).collect(),
             }),
         });
-        catalog::CheckAccessRequest {
+        let asserted = wire::Officer { id: "1".to_owned(), name: "Kiểm thử".to_owned(), ..Default::default() };
+        let mut request = Request::new(catalog::CheckAccessRequest {
             selections: selections.collect(),
             purpose: Some(wire::Purpose {
                 code: self.purpose.clone(),
                 dossier_number: if self.dossier { "H21.65-261122-0011".to_owned() } else { String::new() },
                 ..Default::default()
             }),
-            officer: Some(wire::Officer { id: "1".to_owned(), name: "Kiểm thử".to_owned(), ..Default::default() }),
+            officer: Some(asserted).filter(|_| !self.proven),
             action: self.action.to_owned(),
+        });
+        if self.proven {
+            let token = format!("Bearer {}", tokens[self.system.1]).parse().unwrap();
+            request.metadata_mut().insert("authorization", token);
         }
+        request
     }
 }
 
@@ -197,6 +214,22 @@ async fn the_hub_decides_random_requests_as_the_files_read() {
     let databases = Databases::create(folder.path(), |_| Engine::Sqlite).await;
     databases.fill(100, 103, None).await;
     let files = HubFiles::write(&databases, &Settings::default());
+    if !Provider::available() {
+        return;
+    }
+    // An officer of each system's agency, who proves it by a token.
+    let pem = rcgen::KeyPair::generate().unwrap().serialize_pem();
+    let officers =
+        SYSTEMS.map(|(agency, system)| (system, json!({ "name": "Cán bộ", "agency": agency, "acr": "high" })));
+    let provider = Provider::start(&files, &SigningKey { id: "a", pem }, &officers);
+    let config = fs::read_to_string(files.path("config.toml")).unwrap();
+    let provided = format!(
+        "{config}\n[[identity_providers]]\nissuer = \"{}\"\naudience = \"lienthong\"\nauthorities = [\"keys/ca.pem\"]\n\
+         holders = \"officers\"\nassurance_levels = [\"high\"]\n",
+        provider.issuer
+    );
+    fs::write(files.path("config.toml"), provided).unwrap();
+    let tokens = Arc::new(provider.tokens.clone());
     let hub = Hub::start(&files);
     let (plain, schema) = (Arc::new(Plain::read(&files)), Arc::new(Schema::builtin().unwrap()));
     // A day in Viet Nam; the test does not run over midnight.
@@ -207,15 +240,15 @@ async fn the_hub_decides_random_requests_as_the_files_read() {
         clients.insert(system, CatalogServiceClient::new(channel));
     }
     let tasks = (0..TASKS).map(|task| {
-        let (plain, schema, mut clients, today) =
-            (Arc::clone(&plain), Arc::clone(&schema), clients.clone(), today.clone());
+        let (plain, schema, mut clients, today, tokens) =
+            (Arc::clone(&plain), Arc::clone(&schema), clients.clone(), today.clone(), Arc::clone(&tokens));
         tokio::spawn(async move {
             let mut dice = ChaCha8Rng::seed_from_u64(task);
             let (mut released, mut withheld) = (0, 0);
             for _ in 0..requests / TASKS {
                 let ask = Ask::random(&plain, &schema, &mut dice);
                 let client = clients.get_mut(ask.system.1).unwrap();
-                let answer = client.check_access(ask.request()).await.unwrap().into_inner();
+                let answer = client.check_access(ask.request(&tokens)).await.unwrap().into_inner();
                 let found = compare(&plain, &ask, &answer, &today);
                 released += found.0;
                 withheld += found.1;

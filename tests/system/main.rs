@@ -4,6 +4,7 @@ mod access_tools;
 mod accesses;
 mod adapter;
 mod attacks;
+mod authorities;
 mod bad_input;
 mod batch;
 mod clock;

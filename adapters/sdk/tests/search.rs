@@ -161,6 +161,42 @@ async fn candidates_are_found_folded_on_every_engine() {
 }
 
 #[tokio::test]
+async fn every_search_uses_its_indexes_and_walks_no_table() {
+    const PEOPLE: u32 = 8_000;
+    for database in databases().await {
+        database.run(&schema()).await;
+        let row = |at: u32| {
+            let (year, key) = (1940 + at % 80, format!("NGUYEN THI {at}"));
+            let (born, born_year) = match at % 20 {
+                0 => ("NULL".to_owned(), year.to_string()),
+                _ => (format!("'{year}0101'"), "NULL".to_owned()),
+            };
+            format!("('{:012}', X'41', '{key}', {born}, {born_year}, NULL, NULL, NULL, NULL)", at + 1)
+        };
+        for from in (0..PEOPLE).step_by(1_000) {
+            let rows: Vec<_> = (from..from + 1_000).map(row).collect();
+            database.run(&format!("INSERT INTO \"person\" VALUES {};", rows.join(", "))).await;
+        }
+        let table = if database.engine == adapter_sdk::Engine::MySql { " TABLE \"person\"" } else { "" };
+        database.run(&format!("ANALYZE{table}")).await;
+        let (source, engine) = (open(&database.url, PoolOptions::default()), database.engine);
+        let plans = source.explain().await.unwrap();
+        for (by, indexes) in [
+            ("search by person_name", &["person_name_key"][..]),
+            ("search by birth_date", &["person_born", "person_born_year"]),
+        ] {
+            let plan = plans.iter().find(|plan| plan.by == by).unwrap();
+            let text = plan.lines.join("\n");
+            assert!(indexes.iter().all(|index| text.contains(index)), "{engine}: {by}:\n{text}");
+            let walks = ["Seq Scan", "SCAN", "| r | ALL"];
+            assert!(!walks.iter().any(|walk| text.contains(walk)), "{engine}: no table is walked for {by}:\n{text}");
+        }
+        drop(source);
+        database.remove().await;
+    }
+}
+
+#[tokio::test]
 async fn too_much_is_said_and_never_cut_off() {
     for database in databases().await {
         database.run(&schema()).await;

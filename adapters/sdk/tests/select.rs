@@ -136,7 +136,7 @@ async fn lookups_in_a_select_use_the_indexes_of_its_tables() {
         assert_eq!(plans.len(), 2);
         for (plan, index) in plans.iter().zip(["firm_code", "head_number"]) {
             let text = plan.lines.join("\n");
-            println!("{} by {}:\n{text}", database.engine, plan.kind.as_str_name());
+            println!("{} by {}:\n{text}", database.engine, plan.by);
             assert!(text.contains(index), "{}: {index} serves the lookup:\n{text}", database.engine);
             // MariaDB reads a subquery's one row from a table of its own.
             let walks = ["Seq Scan", "SCAN", "| f | ALL", "| n | ALL", "| h | ALL"];

@@ -2,49 +2,73 @@
 
 use std::sync::Arc;
 
-use proto::options::v1::IdentifierKind;
-
 use super::SqlSource;
-use crate::{Engine, SourceError, cell::Cell, query::Query};
+use normalize::PartialDate;
+
+use crate::{
+    Criterion, CriterionKind, Engine, SourceError,
+    cell::Cell,
+    query::{self, Query, Statement},
+};
 
 /// A value no key has.
 const ANY_KEY: &str = "0";
 
-/// How one lookup would be run.
+/// How one lookup or search would be run.
 #[derive(Debug, Clone)]
 pub struct LookupPlan {
     /// The record type looked up.
     pub record_type: String,
-    /// The kind of number it is looked up by.
-    pub kind: IdentifierKind,
+    /// The kind of number it is looked up by, or the criterion it is searched by.
+    pub by: String,
     /// The database's explanation of the statement.
     pub lines: Vec<String>,
 }
 
 impl SqlSource {
-    /// Asks the database to explain every lookup. Nothing is looked up.
+    /// Asks the database to explain every lookup, and a search by every criterion that narrows. Nothing is looked up.
     pub async fn explain(&self) -> Result<Vec<LookupPlan>, SourceError> {
         let mut plans = Vec::new();
         for (index, record) in self.plan.records.iter().enumerate() {
             let live = self.fitting(index).await?;
+            let mut statements = Vec::new();
             for lookup in &record.lookup {
                 let query = Query::new(record, lookup.kind, &record.mapped, &live.catalogue, self.options.rows_max);
-                let Some(query) = query else { continue };
-                let explain = match self.description.engine {
-                    Engine::Postgres | Engine::MySql => "EXPLAIN",
-                    Engine::Sqlite => "EXPLAIN QUERY PLAN",
-                };
-                let sql = Arc::from(format!("{explain} {}", query.statement.sql()));
-                let binds = query.statement.binds(&[ANY_KEY.to_owned()]);
-                let rows = self.database.rows(&sql, &binds).await?;
-                let lines = rows.iter().map(|row| row.iter().filter_map(Cell::shown).collect::<Vec<_>>().join(" | "));
-                plans.push(LookupPlan {
-                    record_type: record.record_type.name.clone(),
-                    kind: lookup.kind,
-                    lines: lines.collect(),
-                });
+                let by = lookup.kind.as_str_name().to_ascii_lowercase();
+                statements.extend(query.map(|query| (by, query.statement, vec![ANY_KEY.to_owned()])));
+            }
+            for search in &record.search {
+                let criteria = [any(search.kind)];
+                let rows_max = self.options.search_rows_max;
+                let planned = query::search(record, &criteria, &record.mapped, &live.catalogue, rows_max);
+                let by = format!("search by {}", search.kind.as_str());
+                statements.extend(planned.map(|(query, values)| (by, query.statement, values)));
+            }
+            for (by, statement, values) in statements {
+                let lines = self.explained(&statement, &values).await?;
+                plans.push(LookupPlan { record_type: record.record_type.name.clone(), by, lines });
             }
         }
         Ok(plans)
+    }
+
+    async fn explained(&self, statement: &Statement, values: &[String]) -> Result<Vec<String>, SourceError> {
+        let explain = match self.description.engine {
+            Engine::Postgres | Engine::MySql => "EXPLAIN",
+            Engine::Sqlite => "EXPLAIN QUERY PLAN",
+        };
+        let sql = Arc::from(format!("{explain} {}", statement.sql()));
+        let rows = self.database.rows(&sql, &statement.binds(values)).await?;
+        Ok(rows.iter().map(|row| row.iter().filter_map(Cell::shown).collect::<Vec<_>>().join(" | ")).collect())
+    }
+}
+
+/// A criterion with a value of no meaning.
+fn any(kind: CriterionKind) -> Criterion {
+    match kind {
+        CriterionKind::PersonName => Criterion::PersonName(ANY_KEY.to_owned()),
+        CriterionKind::OrganisationName => Criterion::OrganisationName(ANY_KEY.to_owned()),
+        CriterionKind::BirthDate => Criterion::BirthDate(PartialDate { year: 1985, month: None, day: None }),
+        CriterionKind::Commune => Criterion::Commune(ANY_KEY.to_owned()),
     }
 }

@@ -49,11 +49,7 @@ impl Report {
         show::line(format!("Source {} ({}), mapping {}", source.id, source.engine, source.mapping_digest))?;
         self.print_fit()?;
         for plan in &self.plans {
-            show::line(format!(
-                "\nLookup of {} by {}",
-                plan.record_type,
-                plan.kind.as_str_name().to_ascii_lowercase()
-            ))?;
+            show::line(format!("\nLookup of {} by {}", plan.record_type, plan.by))?;
             for line in &plan.lines {
                 show::line(format!("  {line}"))?;
             }
@@ -151,7 +147,7 @@ impl Report {
             "unread_columns": self.fit.unread,
             "unmapped_fields": self.fit.unmapped.iter().map(|(name, path)| json!({ "record_type": name, "field": path })).collect::<Vec<_>>(),
             "lookup_plans": self.plans.iter().map(|plan| json!({
-                "record_type": plan.record_type, "kind": plan.kind.as_str_name().to_ascii_lowercase(), "plan": plan.lines,
+                "record_type": plan.record_type, "kind": plan.by, "plan": plan.lines,
             })).collect::<Vec<_>>(),
             "encoding_alarms": self.encoding_alarms().into_iter().map(|(record, path, encoding, values, count)| json!({
                 "record": record, "field": path, "declared": encoding, "values": values, "alarms": count,
