@@ -5,7 +5,9 @@
 
 use std::sync::Arc;
 
-use cedar_policy::{Authorizer, Context, Decision, Entities, EntityUid, Request, RestrictedExpression};
+use cedar_policy::{
+    ActionConstraint, Authorizer, Context, Decision, Entities, EntityUid, PolicySet, Request, RestrictedExpression,
+};
 use proto::Schema;
 
 use crate::{
@@ -50,6 +52,8 @@ pub(crate) struct RecordCircumstances {
 pub(crate) struct Guard {
     authorizer: Authorizer,
     policies: read::Policies,
+    /// By action, the policies that can apply to it: those about another action would be looked at in vain each time.
+    by_action: Vec<(EntityUid, PolicySet)>,
     entities: Entities,
     names: entities::Names,
     failure: Arc<Reason>,
@@ -84,9 +88,12 @@ impl Guard {
         let names = entities::Names::of(world)?;
         let entities = entities::build(&names, world)?;
         let entities = Entities::from_entities(entities, Some(&cedar_schema)).map_err(|error| error.to_string())?;
+        let by_action = names.actions().map(|action| Ok((action.clone(), about(&policies.policies, action)?)));
+        let by_action = by_action.collect::<Result<_, String>>()?;
         Ok(Self {
             authorizer: Authorizer::new(),
             policies,
+            by_action,
             entities,
             names,
             failure: Arc::new(Reason::policy_failure()),
@@ -138,7 +145,10 @@ impl Guard {
         // deciding it.
         let request = Request::new(system.clone(), action.clone(), resource.clone(), context, None);
         let Ok(request) = request else { return self.failed() };
-        let response = self.authorizer.is_authorized(&request, &self.policies.policies, &self.entities);
+        let Some((_, policies)) = self.by_action.iter().find(|(known, _)| known == action) else {
+            return self.failed();
+        };
+        let response = self.authorizer.is_authorized(&request, policies, &self.entities);
         // Cedar skips a policy that cannot be evaluated; a skipped guardrail must not open anything.
         if response.diagnostics().errors().next().is_some() {
             return self.failed();
@@ -160,4 +170,11 @@ impl Guard {
     fn failed(&self) -> Verdict {
         Verdict::Forbidden(usize::MAX, self.failure.clone())
     }
+}
+
+/// The policies that are about the action, or about several.
+fn about(policies: &PolicySet, action: &EntityUid) -> Result<PolicySet, String> {
+    let of_another = |constraint: ActionConstraint| matches!(constraint, ActionConstraint::Eq(only) if only != *action);
+    let applying = policies.policies().filter(|policy| !of_another(policy.action_constraint())).cloned();
+    PolicySet::from_policies(applying).map_err(|error| error.to_string())
 }

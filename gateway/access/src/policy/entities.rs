@@ -65,6 +65,11 @@ impl Names {
         }
     }
 
+    /// All actions.
+    pub(super) fn actions(&self) -> impl Iterator<Item = &EntityUid> {
+        self.actions.iter().chain([&self.read_log, &self.operate])
+    }
+
     pub(super) fn hub_action(&self, action: HubAction) -> &EntityUid {
         match action {
             HubAction::ReadLog => &self.read_log,
