@@ -42,6 +42,7 @@ pub struct CodeList {
     scheme: &'static str,
     version: &'static str,
     entries: Vec<CodeEntry>,
+    codes: HashMap<&'static str, usize>,
     /// Entries by name with marks, then by name without.
     marked: Names,
     folded: Names,
@@ -65,7 +66,8 @@ impl CodeList {
                 }
             }
         }
-        CodeList { scheme, version, entries, marked, folded }
+        let codes = entries.iter().enumerate().map(|(index, entry)| (entry.code, index)).collect();
+        CodeList { scheme, version, entries, codes, marked, folded }
     }
 
     /// The name of the list.
@@ -85,7 +87,7 @@ impl CodeList {
 
     /// The entry with exactly this code.
     pub fn by_code(&self, code: &str) -> Option<&CodeEntry> {
-        self.entries.iter().find(|entry| entry.code == code)
+        self.codes.get(code).and_then(|&index| self.entries.get(index))
     }
 
     /// The entry that alone bears this whole name, in any case; hyphens and spaces count the same.
@@ -126,7 +128,8 @@ impl CodeList {
         if let Some(entry) = self.by_code(&written) {
             return Ok(Converted { value: self.coded(entry), notes });
         }
-        if let Some(entry) = self.by_code(&format!("0{written}")) {
+        let digit = written.len() == 1 && written.starts_with(|letter: char| letter.is_ascii_digit());
+        if let Some(entry) = digit.then(|| self.by_code(&format!("0{written}"))).flatten() {
             notes.insert(Note::LeadingZeroRestored);
             return Ok(Converted { value: self.coded(entry), notes });
         }

@@ -185,10 +185,16 @@ fn split_compact(written: &str, parts_max: usize) -> Result<(u16, u8, u8), Defec
 
 fn split_separated(written: &str, separator: char, format: DateFormat) -> Result<(u16, u8, u8), Defect> {
     let written = if format == DateFormat::Iso { without_midnight(written) } else { written };
-    let mut parts: Vec<&str> = written.splitn(4, separator).map(str::trim).collect();
-    if parts.len() > format.parts_max() {
-        return Err(Defect::BadDate);
+    let mut parts = [""; 3];
+    let mut count = 0;
+    for part in written.split(separator) {
+        if count == format.parts_max() {
+            return Err(Defect::BadDate);
+        }
+        parts[count] = part.trim();
+        count += 1;
     }
+    let parts = &mut parts[..count];
     if format != DateFormat::Iso {
         parts.reverse();
     }

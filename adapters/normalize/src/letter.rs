@@ -52,6 +52,19 @@ pub(crate) fn with_tone(letter: char, tone: char) -> Option<char> {
     })
 }
 
+/// The letter without any mark, where it is one; đ becomes d.
+pub(crate) fn bare_letter(letter: char) -> char {
+    match letter {
+        'đ' => 'd',
+        'Đ' => 'D',
+        letter => {
+            let mut base = None;
+            decompose_canonical(letter, |part| base = base.or(Some(part)));
+            base.unwrap_or(letter)
+        }
+    }
+}
+
 /// Appends the letter without any mark; đ becomes d, a lone mark nothing.
 pub(crate) fn push_bare(out: &mut String, letter: char) {
     match letter {

@@ -4,7 +4,7 @@
 
 use std::borrow::Cow;
 
-use crate::letter::{push_bare, split_tone, with_tone};
+use crate::letter::{compose_text, push_bare, split_tone, with_tone};
 use crate::syllable::{is_valid, is_word_letter};
 use crate::text::clean;
 use crate::{Conversion, Converted, Defect, Note, text};
@@ -44,7 +44,11 @@ pub fn person_name(input: &str) -> Conversion<PersonName> {
     notes.insert_if(straight != cleaned, Note::LookalikeLetter);
     let toned = canonical_tone(&straight);
     notes.insert_if(toned != straight, Note::TonePlacement);
-    let full = restore_capitals(&toned);
+    let full = match restore_capitals(&toned) {
+        // A capital may compose with a mark that its small letter does not compose with: ı and İ.
+        Cow::Owned(restored) => Cow::Owned(compose_text(&restored)),
+        right => right,
+    };
     notes.insert_if(full != toned, Note::Capitals);
     notes.insert_if(full.is_ascii() && full.contains(' '), Note::NoDiacritics);
     let name = PersonName {
@@ -70,14 +74,16 @@ pub fn org_name(input: &str) -> Conversion<Cow<'_, str>> {
 pub fn fold_name(name: &str) -> String {
     let cleaned = clean(name).value;
     let mut bare = String::with_capacity(cleaned.len());
-    for letter in straight_apostrophes(&cleaned).chars() {
+    // Capitals first: those of some letters are several, with marks and apostrophes of their own.
+    let upper = cleaned.to_uppercase();
+    for letter in straight_apostrophes(&upper).chars() {
         // A mark that stood alone leaves a second space behind.
         if letter != ' ' || !(bare.is_empty() || bare.ends_with(' ')) {
             push_bare(&mut bare, letter);
         }
     }
     bare.truncate(bare.trim_end().len());
-    bare.to_uppercase()
+    bare
 }
 
 /// The key that keeps marks (folding merges Thủy and Thúy): cleaned, canonical tone placement, upper case.
@@ -140,6 +146,9 @@ fn straight_apostrophes(text: &str) -> Cow<'_, str> {
 }
 
 fn restore_capitals(name: &str) -> Cow<'_, str> {
+    if name.split(' ').all(is_title_case) {
+        return Cow::Borrowed(name);
+    }
     let upper = name.chars().any(char::is_uppercase);
     let lower = name.chars().any(char::is_lowercase);
     let several = name.split(' ').any(is_all_capitals);
@@ -161,6 +170,12 @@ fn restore_capitals(name: &str) -> Cow<'_, str> {
     }
     // With its last small initial gone, the name may now be all capitals.
     if out.chars().any(char::is_lowercase) { Cow::Owned(out) } else { Cow::Owned(restore_capitals(&out).into_owned()) }
+}
+
+/// Whether a word has a capital at its start and small letters after it: nothing to restore.
+fn is_title_case(word: &str) -> bool {
+    let mut letters = word.chars();
+    letters.next().is_some_and(char::is_uppercase) && letters.all(char::is_lowercase)
 }
 
 /// Whether a word has at least two letters and all are capitals: "A" and "Y" are as they should be.

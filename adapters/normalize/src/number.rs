@@ -35,14 +35,25 @@ pub fn vnd(input: &str) -> Conversion<Decimal> {
     Ok(Converted { value: amount, notes })
 }
 
+/// Yes as registers write it, folded.
+const YES: [&str; 8] = ["1", "T", "TRUE", "Y", "YES", "X", "CO", "DUNG"];
+/// No, likewise.
+const NO: [&str; 7] = ["0", "F", "FALSE", "N", "NO", "KHONG", "SAI"];
+
 /// Reads yes or no, in the ways registers write them.
 pub fn boolean(input: &str) -> Conversion<bool> {
     let Converted { value, notes } = clean(input);
-    let truth = match fold_name(&value).as_str() {
-        "" => return Err(Defect::Empty),
-        "1" | "T" | "TRUE" | "Y" | "YES" | "X" | "CO" | "DUNG" => true,
-        "0" | "F" | "FALSE" | "N" | "NO" | "KHONG" | "SAI" => false,
-        _ => return Err(Defect::NotBoolean),
+    if value.is_empty() {
+        return Err(Defect::Empty);
+    }
+    let says = |words: &[&str]| words.iter().any(|word| value.eq_ignore_ascii_case(word));
+    let spells = |words: &[&str]| !value.is_ascii() && words.contains(&fold_name(&value).as_str());
+    let truth = if says(&YES) || spells(&YES) {
+        true
+    } else if says(&NO) || spells(&NO) {
+        false
+    } else {
+        return Err(Defect::NotBoolean);
     };
     Ok(Converted { value: truth, notes })
 }

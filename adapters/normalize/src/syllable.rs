@@ -33,7 +33,8 @@ const LETTERS_MAX: usize = 7;
 
 /// Whether one word is a well-formed Vietnamese syllable in any case.
 pub(crate) fn is_valid(word: &str) -> bool {
-    let mut letters = String::with_capacity(16);
+    let mut buffer = [0; LETTERS_MAX * 4];
+    let mut end = 0;
     let mut tone = None;
     let mut count = 0;
     for letter in word.chars().flat_map(char::to_lowercase) {
@@ -41,13 +42,14 @@ pub(crate) fn is_valid(word: &str) -> bool {
         if mark.is_some() && tone.replace(mark).is_some() {
             return false;
         }
-        letters.push(base);
         count += 1;
         if count > LETTERS_MAX {
             return false;
         }
+        end += base.encode_utf8(&mut buffer[end..]).len();
     }
     let tone = tone.flatten();
+    let Ok(letters) = std::str::from_utf8(&buffer[..end]) else { return false };
     INITIALS.iter().any(|initial| {
         letters.strip_prefix(initial).is_some_and(|rime| {
             RIME_SET.contains(rime) && agree(initial, rime) && (!stops(rime) || matches!(tone, Some(ACUTE | DOT_BELOW)))

@@ -4,8 +4,8 @@
 
 use std::borrow::Cow;
 
-use crate::letter::compose_text;
-use crate::{Conversion, Converted, Defect, Note, Notes, alarm, fold_name, marked_key};
+use crate::letter::{bare_letter, compose_text};
+use crate::{Conversion, Converted, Defect, Note, Notes, alarm};
 
 /// Fillers found in registers, upper case with their marks; also recognised without any.
 const PLACEHOLDERS: &[&str] = &[
@@ -139,15 +139,15 @@ fn is_placeholder(text: &str) -> bool {
         return true;
     }
     let bare = text.trim_matches(|letter: char| !letter.is_alphanumeric());
-    // The first letters rule out nearly every text without building a key.
+    // The first letters rule out nearly every text.
     let suspicious = bare.starts_with(['k', 'K', 'c', 'C', 'n', 'N', 'u', 'U']) && bare.len() <= PLACEHOLDER_BYTES_MAX;
-    suspicious
-        && if bare.is_ascii() {
-            let key = bare.to_ascii_uppercase();
-            PLACEHOLDERS.iter().any(|placeholder| fold_name(placeholder) == key)
-        } else {
-            PLACEHOLDERS.contains(&marked_key(bare).as_str())
-        }
+    suspicious && PLACEHOLDERS.iter().any(|placeholder| is_written(placeholder, bare))
+}
+
+/// Whether a text is this filler in any case: with its marks, or without any.
+fn is_written(placeholder: &str, text: &str) -> bool {
+    let upper = text.chars().flat_map(char::to_uppercase);
+    if text.is_ascii() { placeholder.chars().map(bare_letter).eq(upper) } else { placeholder.chars().eq(upper) }
 }
 
 #[cfg(test)]

@@ -181,7 +181,7 @@ fn postgres_type(name: &str, class: &str, width: Option<usize>) -> ColumnType {
     match name {
         "text" | "varchar" | "name" | "citext" | "json" | "jsonb" | "time" => ColumnType::Text,
         "bpchar" => ColumnType::Padded(width),
-        "int2" | "int4" | "int8" => ColumnType::Int,
+        "int2" | "int4" | "int8" | "bit" | "varbit" => ColumnType::Int,
         "numeric" | "float4" | "float8" => ColumnType::Number,
         "bool" => ColumnType::Bool,
         "date" | "timestamp" | "timestamptz" => ColumnType::Date,

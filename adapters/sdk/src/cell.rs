@@ -19,6 +19,8 @@ pub(crate) enum Cell {
     Date(String),
     DateTime(NaiveDateTime),
     Instant(DateTime<Utc>),
+    /// A value that no register means and no type here holds: not a number, infinity, a day in no calendar.
+    Unfit,
 }
 
 /// The text of a cell, decoded.
@@ -29,16 +31,19 @@ pub(crate) struct CellText<'r> {
 }
 
 impl Cell {
-    /// The text of the cell, nothing when it is empty. Padding of fixed-width columns is not content.
+    /// The text of the cell, nothing when it is empty. Spaces at the end of a padded column are no content.
     pub(crate) fn text(
         &self,
         encoding: Encoding,
         time_zone: FixedOffset,
+        padded: bool,
     ) -> Result<Option<Converted<CellText<'_>>>, Defect> {
         let converted = match self {
             Self::Null => return Ok(None),
-            Self::Text(text) => normalize::decode_text(text.trim_end_matches(' '), encoding)?,
-            Self::Bytes(bytes) => normalize::decode(bytes.trim_ascii_end(), encoding)?,
+            Self::Unfit => return Err(Defect::OutOfRange),
+            Self::Text(text) if padded => normalize::decode_text(text.trim_end_matches(' '), encoding)?,
+            Self::Text(text) => normalize::decode_text(text, encoding)?,
+            Self::Bytes(bytes) => normalize::decode(bytes, encoding)?,
             Self::Int(number) => plain(number.to_string()),
             Self::Decimal(number) => plain(number.normalize().to_string()),
             Self::Bool(flag) => plain(if *flag { "1" } else { "0" }.to_owned()),
@@ -50,12 +55,12 @@ impl Cell {
         Ok((!empty).then(|| converted.map(|text| CellText { text, native_date: false })))
     }
 
-    /// The cell as the text that compares equal in joins: nothing when it is empty.
+    /// The cell as the text that compares equal in joins, without padding: nothing when it is empty.
     pub(crate) fn key(&self) -> Option<String> {
         match self {
             Self::Bytes(bytes) => String::from_utf8(bytes.clone()).ok(),
             other => other
-                .text(Encoding::Utf8, FixedOffset::east_opt(0)?)
+                .text(Encoding::Utf8, FixedOffset::east_opt(0)?, true)
                 .ok()
                 .flatten()
                 .map(|text| text.value.text.into_owned()),
@@ -66,6 +71,7 @@ impl Cell {
     pub(crate) fn shown(&self) -> Option<String> {
         Some(match self {
             Self::Null => return None,
+            Self::Unfit => "(out of range)".to_owned(),
             Self::Text(text) | Self::Date(text) => text.clone(),
             Self::Bytes(bytes) => format!("0x{}", hex::encode(bytes)),
             Self::Int(number) => number.to_string(),
@@ -79,6 +85,7 @@ impl Cell {
     /// The cell as a text that places it in the order of its column.
     pub(crate) fn position(&self) -> Option<String> {
         match self {
+            Self::Unfit => None,
             Self::Bytes(bytes) => String::from_utf8(bytes.clone()).ok(),
             Self::DateTime(time) => Some(time.format("%Y-%m-%d %H:%M:%S%.6f").to_string()),
             other => other.shown(),

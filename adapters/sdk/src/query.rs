@@ -6,7 +6,7 @@ use proto::{FieldSet, options::v1::IdentifierKind};
 
 use crate::{
     Criterion,
-    catalogue::Catalogue,
+    catalogue::{Catalogue, ColumnType},
     database::Bind,
     mapping::{EncodingChoice, Through},
     plan::{CheckPlan, ChildPlan, FieldPlan, JoinedPlan, RecordPlan},
@@ -47,6 +47,8 @@ pub(crate) struct ColumnRead {
     pub(crate) slot: usize,
     /// The column that tells this one's encoding.
     pub(crate) encoding: Option<usize>,
+    /// Whether spaces at its end are padding.
+    pub(crate) padded: bool,
 }
 
 #[derive(Debug)]
@@ -64,12 +66,15 @@ pub(crate) struct ChildRead {
     /// Where the child's row holds them.
     pub(crate) own_keys: Vec<usize>,
     pub(crate) fields: Vec<FieldRead>,
-    columns: Columns,
+    columns: Vec<Selected>,
 }
 
-/// What a statement selects.
-#[derive(Debug, Default)]
-struct Columns(Vec<Selected>);
+/// What a statement selects of a table.
+struct Columns<'a> {
+    selected: Vec<Selected>,
+    catalogue: &'a Catalogue,
+    table: &'a str,
+}
 
 #[derive(Debug, PartialEq)]
 enum Selected {
@@ -78,12 +83,17 @@ enum Selected {
     Exists(usize),
 }
 
-impl Columns {
+impl Columns<'_> {
     fn slot(&mut self, selected: Selected) -> usize {
-        self.0.iter().position(|known| *known == selected).unwrap_or_else(|| {
-            self.0.push(selected);
-            self.0.len() - 1
+        self.selected.iter().position(|known| *known == selected).unwrap_or_else(|| {
+            self.selected.push(selected);
+            self.selected.len() - 1
         })
+    }
+
+    fn is_padded(&self, name: &str) -> bool {
+        let column = self.catalogue.column(self.table, name);
+        column.is_some_and(|column| matches!(column.kind, ColumnType::Padded(_)))
     }
 
     fn column(&mut self, name: &str) -> usize {
@@ -101,10 +111,11 @@ impl Columns {
                     EncodingChoice::Fixed(_) => None,
                     EncodingChoice::ByColumn { column, .. } => Some(self.column(&column.value)),
                 },
+                padded: self.is_padded(&used.column.value),
             })
             .collect();
         if field.exists().is_some() {
-            columns.push(ColumnRead { slot: self.slot(Selected::Exists(position)), encoding: None });
+            columns.push(ColumnRead { slot: self.slot(Selected::Exists(position)), encoding: None, padded: false });
         }
         FieldRead { field: position, columns, released }
     }
@@ -121,17 +132,19 @@ impl Query {
     ) -> Option<Self> {
         let lookup = record.lookup.iter().find(|lookup| lookup.kind == kind)?;
         let statement = |selected: &[Selected]| Builder::new(catalogue).record(record, lookup, selected, rows_max);
-        Some(Self::reading(record, wanted, &[], statement))
+        Some(Self::reading(record, wanted, catalogue, &[], statement))
     }
 
     /// Plans what to read for these fields, in the columns that `statement` selects; some columns come first.
     fn reading(
         record: &RecordPlan,
         wanted: &FieldSet,
+        catalogue: &Catalogue,
         first: &[String],
         statement: impl FnOnce(&[Selected]) -> Statement,
     ) -> Self {
-        let mut columns = Columns(first.iter().map(|name| Selected::Column(name.clone())).collect());
+        let selected = first.iter().map(|name| Selected::Column(name.clone())).collect();
+        let mut columns = Columns { selected, catalogue, table: &record.from.name.value };
         let checks: Vec<usize> = (0..record.checks.len())
             .filter(|&check| doubts(&record.checks[check]).any(|field| wanted.contains(record.fields[field].leaf)))
             .collect();
@@ -150,7 +163,7 @@ impl Query {
         let children = record.children.iter().enumerate();
         let children = children.filter_map(|(at, plan)| child_read(at, plan, wanted, &mut columns)).collect();
         let as_of = record.as_of.as_ref().map(|column| columns.column(&column.value));
-        let statement = statement(&columns.0);
+        let statement = statement(&columns.selected);
         Self { statement, as_of, fields, joined, children, checks }
     }
 }
@@ -165,7 +178,7 @@ pub(crate) fn page(
     rows: usize,
 ) -> (Query, Statement) {
     let builder = |selected: &[Selected]| Builder::new(catalogue).page(record, selected, key, after, rows);
-    let query = Query::reading(record, &record.mapped, key, builder);
+    let query = Query::reading(record, &record.mapped, catalogue, key, builder);
     let statement = query.statement.clone();
     (query, statement)
 }
@@ -193,7 +206,7 @@ fn doubts(check: &CheckPlan) -> impl Iterator<Item = usize> + '_ {
     check.check.doubts.iter().filter_map(|role| check.field(role))
 }
 
-fn joined_read(joined: usize, plan: &JoinedPlan, wanted: &FieldSet, columns: &mut Columns) -> Option<JoinedRead> {
+fn joined_read(joined: usize, plan: &JoinedPlan, wanted: &FieldSet, columns: &mut Columns<'_>) -> Option<JoinedRead> {
     if !plan.fields.iter().any(|field| wanted.contains(field.leaf)) {
         return None;
     }
@@ -206,8 +219,8 @@ fn joined_read(joined: usize, plan: &JoinedPlan, wanted: &FieldSet, columns: &mu
     Some(JoinedRead { joined, fields })
 }
 
-fn child_read(child: usize, plan: &ChildPlan, wanted: &FieldSet, parent: &mut Columns) -> Option<ChildRead> {
-    let mut columns = Columns::default();
+fn child_read(child: usize, plan: &ChildPlan, wanted: &FieldSet, parent: &mut Columns<'_>) -> Option<ChildRead> {
+    let mut columns = Columns { selected: Vec::new(), catalogue: parent.catalogue, table: &plan.from.table.name.value };
     let own_keys = plan.from.join.iter().map(|join| columns.column(&join.other.value)).collect();
     let fields = plan.fields.iter().enumerate().filter(|(_, field)| wanted.contains(field.leaf));
     let fields: Vec<_> = fields.map(|(position, field)| columns.read(position, field, true)).collect();
@@ -215,7 +228,7 @@ fn child_read(child: usize, plan: &ChildPlan, wanted: &FieldSet, parent: &mut Co
         return None;
     }
     let parent_keys = plan.from.join.iter().map(|join| parent.column(&join.own.value)).collect();
-    Some(ChildRead { child, parent_keys, own_keys, fields, columns })
+    Some(ChildRead { child, parent_keys, own_keys, fields, columns: columns.selected })
 }
 
 impl ChildRead {
@@ -227,7 +240,7 @@ impl ChildRead {
         catalogue: &Catalogue,
         rows_max: usize,
     ) -> Statement {
-        Builder::new(catalogue).children(from, &self.columns.0, parents, rows_max)
+        Builder::new(catalogue).children(from, &self.columns, parents, rows_max)
     }
 }
 

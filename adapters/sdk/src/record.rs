@@ -269,7 +269,7 @@ fn text<'r>(
             *values.get(told.trim()).ok_or(UNKNOWN_ENCODING)?
         }
     };
-    let decoded = cell.text(encoding, time_zone).map_err(Defect::reason)?;
+    let decoded = cell.text(encoding, time_zone, read.padded).map_err(Defect::reason)?;
     Ok(decoded.map(|decoded| {
         let input = InputText { role: &plan.role, text: decoded.value.text, native_date: decoded.value.native_date };
         (input, decoded.notes)

@@ -7,6 +7,8 @@
 mod evidence;
 mod units;
 
+use std::borrow::Cow;
+
 use crate::text::clean;
 use crate::{Conversion, Converted, Defect, Note, Notes, outcome::named};
 use units::{OldCommune, UNITS};
@@ -191,7 +193,7 @@ fn undecided(old: &OldCommune, current: &CommuneUnit, notes: &mut Notes) -> Comm
 
 /// The digits of a unit's code. One missing digit is a lost zero; of the five districts that had no communes, the
 /// three-digit code stands for the unit.
-fn unit_code(input: &str, length: usize) -> Conversion<String> {
+fn unit_code(input: &str, length: usize) -> Conversion<Cow<'_, str>> {
     let Converted { value, mut notes } = clean(input);
     if value.is_empty() {
         return Err(Defect::Empty);
@@ -204,10 +206,10 @@ fn unit_code(input: &str, length: usize) -> Conversion<String> {
     }
     let is_island = length == 5 && value.len() == 3 && UNITS.old(&value).is_some();
     match value.len() {
-        found if found == length || is_island => Ok(Converted { value: value.into_owned(), notes }),
+        found if found == length || is_island => Ok(Converted { value, notes }),
         found if found + 1 == length => {
             notes.insert(Note::LeadingZeroRestored);
-            Ok(Converted { value: format!("0{value}"), notes })
+            Ok(Converted { value: Cow::Owned(format!("0{value}")), notes })
         }
         _ => Err(Defect::WrongLength),
     }

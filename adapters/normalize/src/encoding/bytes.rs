@@ -82,7 +82,7 @@ pub(super) fn decode_tcvn3(input: &[u8]) -> Result<String, Defect> {
         out.push(letter);
     }
     let out = if has_marks { out.nfc().collect() } else { out };
-    Ok(restore_capitals(&out))
+    Ok(restore_capitals(out))
 }
 
 /// Gives toned letters back the capitals their font showed.
@@ -90,7 +90,7 @@ pub(super) fn decode_tcvn3(input: &[u8]) -> Result<String, Defect> {
 /// A word whose ASCII letters (two or more) are capitals is all capitals, unless it has a small letter that TCVN3 could
 /// have written as a capital. Where it has fewer than two, as in "HÀ", the whole text decides; "Hà" in mixed text stays
 /// as it is.
-fn restore_capitals(text: &str) -> String {
+fn restore_capitals(text: String) -> String {
     const SMALL_WITH_CAPITAL: [char; 7] = ['ă', 'â', 'ê', 'ô', 'ơ', 'ư', 'đ'];
     let capitals = |part: &str| {
         let mut ascii = part.chars().filter(char::is_ascii_alphabetic);
@@ -98,8 +98,10 @@ fn restore_capitals(text: &str) -> String {
             && ascii.all(|letter| letter.is_ascii_uppercase())
             && !part.contains(SMALL_WITH_CAPITAL)
     };
-    let whole = capitals(text) && text.split(|letter| !is_word_letter(letter)).any(capitals);
-    if whole {
+    if !text.split(|letter| !is_word_letter(letter)).any(capitals) {
+        return text;
+    }
+    if capitals(&text) {
         return text.to_uppercase();
     }
     let mut out = String::with_capacity(text.len());
@@ -114,7 +116,7 @@ fn restore_capitals(text: &str) -> String {
 }
 
 pub(super) fn decode_vni(input: &[u8]) -> Result<String, Defect> {
-    let mut out = String::with_capacity(input.len());
+    let mut out = String::with_capacity(input.len() * 3 / 2);
     let mut rest = input;
     while let [first, tail @ ..] = rest {
         // A base with its mark before a letter of its own: the pair is never two letters.
@@ -163,8 +165,13 @@ fn windows_1258(byte: u8) -> Option<char> {
 }
 
 pub(super) fn decode_windows_1258(input: &[u8]) -> Result<String, Defect> {
-    let letters: Option<String> = input.iter().map(|&byte| windows_1258(byte)).collect();
-    Ok(letters.ok_or(Defect::UndecodableByte)?.nfc().collect())
+    // Three bytes of UTF-8 for two bytes, a base and its tone, at most.
+    let mut out = String::with_capacity(input.len() * 2);
+    if input.iter().any(|&byte| windows_1258(byte).is_none()) {
+        return Err(Defect::UndecodableByte);
+    }
+    out.extend(input.iter().filter_map(|&byte| windows_1258(byte)).nfc());
+    Ok(out)
 }
 
 /// Encodes letter by letter; `write` answers whether the encoding has the letter.

@@ -72,15 +72,25 @@ fn alarmed<T>(mut converted: Converted<T>, input: &str) -> Converted<T> {
 }
 
 fn decimal(input: &str) -> Conversion<Decimal> {
-    Decimal::from_str(input.trim()).map(Converted::clean).map_err(|_| Defect::BadNumber)
+    let (trimmed, notes) = trimmed(input);
+    Decimal::from_str(trimmed).map(|value| Converted { value, notes }).map_err(|_| Defect::BadNumber)
+}
+
+/// The text without spaces around it, and the note that it had some.
+fn trimmed(input: &str) -> (&str, Notes) {
+    let trimmed = input.trim();
+    let mut notes = Notes::NONE;
+    notes.insert_if(trimmed.len() != input.len(), Note::Whitespace);
+    (trimmed, notes)
 }
 
 fn integer(input: &str) -> Outcome {
-    let number = decimal(input)?.value;
+    let Converted { value: number, notes } = decimal(input)?;
     if !number.fract().is_zero() {
         return Err(Defect::BadNumber);
     }
-    i32::try_from(number).map(|number| Converted::clean(Some(Value::Int(number)))).map_err(|_| Defect::OutOfRange)
+    let number = i32::try_from(number).map_err(|_| Defect::OutOfRange)?;
+    Ok(Converted { value: Some(Value::Int(number)), notes })
 }
 
 fn date(inputs: &Inputs<'_>, format: DateFormat, birth: bool) -> Outcome {
@@ -109,15 +119,16 @@ fn day_of(text: &str) -> &str {
 
 impl Codes {
     pub(crate) fn convert(&self, input: &str) -> Conversion<CodedValue> {
-        let trimmed = input.trim();
+        let (trimmed, notes) = trimmed(input);
         if trimmed.is_empty() {
             return Err(Defect::Empty);
         }
-        match (&self.values, &self.list) {
-            (Some(values), _) => values.get(trimmed).cloned().map(Converted::clean).ok_or(Defect::UnknownCode),
-            (None, List::Shared(list)) => list.convert(input),
-            (None, own @ List::Own { .. }) => own.by_code(trimmed).map(Converted::clean).ok_or(Defect::UnknownCode),
-        }
+        let found = match (&self.values, &self.list) {
+            (Some(values), _) => values.get(trimmed).cloned(),
+            (None, List::Shared(list)) => return list.convert(input),
+            (None, own @ List::Own { .. }) => own.by_code(trimmed),
+        };
+        found.map(|value| Converted { value, notes }).ok_or(Defect::UnknownCode)
     }
 }
 

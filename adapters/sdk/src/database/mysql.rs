@@ -86,15 +86,39 @@ fn cell(value: MySqlValueRef<'_>) -> Result<Cell, BoxDynError> {
         "BIT" => whole(read::<&[u8]>(value)?.iter().fold(0, |bits, byte| bits << 8 | u64::from(*byte))),
         "FLOAT" => Cell::Text(read::<f32>(value)?.to_string()),
         "DOUBLE" => Cell::Text(read::<f64>(value)?.to_string()),
-        "DECIMAL" => Cell::Decimal(read::<Decimal>(value)?),
+        // A number of more digits than decimals hold is still one as text.
+        "DECIMAL" => {
+            let digits = read::<&[u8]>(value)?;
+            let number = std::str::from_utf8(digits).ok().and_then(|digits| digits.parse::<Decimal>().ok());
+            number.map_or_else(|| characters(digits), Cell::Decimal)
+        }
         "DATE" => Cell::Date(day(read::<&[u8]>(value)?)),
         "DATETIME" | "TIMESTAMP" => moment(read::<&[u8]>(value)?),
-        "TIME" => Cell::Text(read::<NaiveTime>(value)?.to_string()),
-        "BINARY" | "VARBINARY" | "TINYBLOB" | "BLOB" | "MEDIUMBLOB" | "LONGBLOB" | "GEOMETRY" => {
+        "TIME" => Cell::Text(time(read::<&[u8]>(value)?)),
+        // Padded with zero bytes to its width.
+        "BINARY" => {
+            let bytes = read::<&[u8]>(value)?;
+            let end = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+            Cell::Bytes(bytes[..end].to_vec())
+        }
+        "VARBINARY" | "TINYBLOB" | "BLOB" | "MEDIUMBLOB" | "LONGBLOB" | "GEOMETRY" => {
             Cell::Bytes(read::<&[u8]>(value)?.to_vec())
         }
-        _ => Cell::Text(std::str::from_utf8(read::<&[u8]>(value)?)?.to_owned()),
+        _ => characters(read::<&[u8]>(value)?),
     })
+}
+
+/// Text; what is none stays bytes, for the mapping's encoding to decode.
+fn characters(bytes: &[u8]) -> Cell {
+    std::str::from_utf8(bytes).map_or_else(|_| Cell::Bytes(bytes.to_vec()), |text| Cell::Text(text.to_owned()))
+}
+
+/// A time of the binary protocol (length, sign, days, hour, minute, second), which may be of many days.
+fn time(bytes: &[u8]) -> String {
+    let [_, negative, a, b, c, d, hour, minute, second, ..] = bytes else { return "00:00:00".to_owned() };
+    let hours = u64::from(u32::from_le_bytes([*a, *b, *c, *d])) * 24 + u64::from(*hour);
+    let sign = if *negative == 1 { "-" } else { "" };
+    format!("{sign}{hours:02}:{minute:02}:{second:02}")
 }
 
 fn whole(number: u64) -> Cell {

@@ -2,13 +2,13 @@
 
 use std::{str::FromStr, sync::Arc};
 
-use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, Utc};
+use chrono::{NaiveDate, NaiveDateTime, NaiveTime, TimeDelta};
 use rust_decimal::Decimal;
 use sqlx::{
     AssertSqlSafe, Column, ConnectOptions, Connection, Decode, Either, Executor, Postgres, Row as _, SqlSafeStr,
     Statement, TypeInfo, ValueRef,
     error::BoxDynError,
-    postgres::{PgConnectOptions, PgConnection, PgRow, PgTypeKind, PgValueRef},
+    postgres::{PgConnectOptions, PgConnection, PgRow, PgTypeKind, PgValueFormat, PgValueRef},
 };
 
 use super::{Ask, Bind, Row, column_row, pool::Connect, without_parameters};
@@ -89,6 +89,10 @@ fn cell(value: PgValueRef<'_>) -> Result<Cell, BoxDynError> {
         return Ok(Cell::Null);
     }
     let kind = value.type_info().name().to_owned();
+    // Statements are prepared, whose values come in their binary form.
+    if value.format() == PgValueFormat::Text {
+        return Ok(characters(value.as_bytes()?));
+    }
     Ok(match kind.as_str() {
         "BOOL" => Cell::Bool(read::<bool>(value)?),
         "INT2" => Cell::Int(read::<i16>(value)?.into()),
@@ -96,16 +100,56 @@ fn cell(value: PgValueRef<'_>) -> Result<Cell, BoxDynError> {
         "INT8" => Cell::Int(read::<i64>(value)?),
         "FLOAT4" => Cell::Text(read::<f32>(value)?.to_string()),
         "FLOAT8" => Cell::Text(read::<f64>(value)?.to_string()),
-        "NUMERIC" => Cell::Decimal(read::<Decimal>(value)?),
+        "NUMERIC" => read::<Decimal>(value).map_or(Cell::Unfit, Cell::Decimal),
+        "BIT" | "VARBIT" => bits(value.as_bytes()?),
         "BYTEA" => Cell::Bytes(read::<Vec<u8>>(value)?),
-        "DATE" => Cell::Date(read::<NaiveDate>(value)?.to_string()),
-        "TIME" => Cell::Text(read::<NaiveTime>(value)?.to_string()),
-        "TIMESTAMP" => Cell::DateTime(read::<NaiveDateTime>(value)?),
-        "TIMESTAMPTZ" => Cell::Instant(read::<DateTime<Utc>>(value)?),
+        "DATE" => date(read::<i32>(value)?),
+        "TIME" => Cell::Text(time(read::<i64>(value)?)),
+        "TIMESTAMP" => moment(read::<i64>(value)?).map_or(Cell::Unfit, Cell::DateTime),
+        "TIMESTAMPTZ" => moment(read::<i64>(value)?).map_or(Cell::Unfit, |time| Cell::Instant(time.and_utc())),
         "UUID" => Cell::Text(read::<sqlx::types::Uuid>(value)?.to_string()),
         // The binary form has a version byte before the text.
-        "JSONB" => Cell::Text(value.as_str()?.trim_start_matches('\u{1}').to_owned()),
+        "JSONB" => characters(value.as_bytes()?.strip_prefix(b"\x01").unwrap_or_default()),
         // Text in all its names, and enumerations.
-        _ => Cell::Text(value.as_str()?.to_owned()),
+        _ => characters(value.as_bytes()?),
     })
+}
+
+/// Text; in a database that knows no encoding it stays bytes, for the mapping's encoding to decode.
+fn characters(bytes: &[u8]) -> Cell {
+    std::str::from_utf8(bytes).map_or_else(|_| Cell::Bytes(bytes.to_vec()), |text| Cell::Text(text.to_owned()))
+}
+
+/// Days since 2000. The driver would panic at infinity, which registers write where a validity has no end.
+fn date(days: i32) -> Cell {
+    let epoch = NaiveDate::from_ymd_opt(2000, 1, 1);
+    let date = epoch.and_then(|epoch| epoch.checked_add_signed(TimeDelta::try_days(days.into())?));
+    date.map_or(Cell::Unfit, |date| Cell::Date(date.to_string()))
+}
+
+/// Microseconds since 2000; nothing for infinity and what is in no calendar.
+fn moment(microseconds: i64) -> Option<NaiveDateTime> {
+    let epoch = NaiveDate::from_ymd_opt(2000, 1, 1)?.and_time(NaiveTime::MIN);
+    epoch.checked_add_signed(TimeDelta::microseconds(microseconds))
+}
+
+/// Microseconds since midnight; the end of a day is not its beginning.
+fn time(microseconds: i64) -> String {
+    let day = TimeDelta::days(1).num_microseconds();
+    match NaiveTime::MIN.overflowing_add_signed(TimeDelta::microseconds(microseconds)) {
+        _ if Some(microseconds) == day => "24:00:00".to_owned(),
+        (time, _) => time.to_string(),
+    }
+}
+
+/// A count of bits, then the bits, filled up with zeros at the end.
+fn bits(bytes: &[u8]) -> Cell {
+    let Some((count, bits)) = bytes.split_first_chunk::<4>() else { return Cell::Unfit };
+    let unused = (8 * bits.len()).checked_sub(i32::from_be_bytes(*count).unsigned_abs() as usize);
+    match unused {
+        Some(unused @ 0..8) if bits.len() < 8 => {
+            Cell::Int(bits.iter().fold(0, |number, byte| number << 8 | i64::from(*byte)) >> unused)
+        }
+        _ => Cell::Unfit,
+    }
 }

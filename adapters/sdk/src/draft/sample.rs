@@ -142,7 +142,7 @@ impl Sample {
         let zone = FixedOffset::east_opt(0)?;
         let well = |name: &str| {
             let Ok(encoding) = Encoding::from_str(name) else { return 0 };
-            let reads = |cell: &&&Cell| match cell.text(encoding, zone) {
+            let reads = |cell: &&&Cell| match cell.text(encoding, zone, true) {
                 Ok(Some(text)) => !text.notes.contains(Note::EncodingAlarm) && !normalize::alarm(&text.value.text),
                 _ => false,
             };

@@ -1,0 +1,21 @@
+//! Dates in every format, money and flags.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use normalize::{DateFormat, birth_date, birth_date_with_precision, boolean, partial_date, partial_date_with_precision, vnd};
+
+fuzz_target!(|input: &str| {
+    for name in DateFormat::NAMES {
+        let format: DateFormat = name.parse().expect("its own name");
+        if let Ok(date) = partial_date(input, format) {
+            assert_eq!(date.value.to_string().parse(), Ok(date.value));
+        }
+        let _ = birth_date(input, format);
+    }
+    let (precision, date) = input.split_at(input.chars().next().map_or(0, char::len_utf8));
+    let _ = (partial_date_with_precision(date, precision), birth_date_with_precision(date, precision), boolean(input));
+    if let Ok(amount) = vnd(input) {
+        assert!(!amount.value.is_sign_negative() || amount.value.is_zero());
+        assert!(amount.value.scale() <= 3);
+    }
+});
