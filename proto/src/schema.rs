@@ -3,15 +3,22 @@
 //! Everything that needs to know a record type (mapping, policy, masks, catalogue, command line) reads it here, so a
 //! record type whose descriptor lacks a label or a class is refused once, at start.
 
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{Arc, OnceLock},
+};
 
 use fixedbitset::FixedBitSet;
-use prost_reflect::{DescriptorPool, DynamicMessage, ExtensionDescriptor, FieldDescriptor, Kind, MessageDescriptor};
+use prost_reflect::{DescriptorPool, FieldDescriptor, MessageDescriptor};
 
-use crate::options::v1::{FieldDescription, IdentifierKind, RecordDescription, Sensitivity};
+use crate::options::v1::{IdentifierKind, Sensitivity};
 
 #[cfg(test)]
 mod tests;
+mod walk;
+
+use walk::{Nesting, Options, Walk, place};
 
 /// Why a set of descriptors is not a valid schema.
 #[derive(Debug, thiserror::Error)]
@@ -28,29 +35,40 @@ pub enum SchemaError {
         /// Full name of the field or message.
         name: String,
     },
-    /// Fields without label, class or group, by full name with what is missing.
-    #[error("fields without a complete description: {}", .0.join(", "))]
+    /// Record types and fields without label, class or group, each with its place and what is missing.
+    #[error("{}", .0.join("; "))]
     Undescribed(Vec<String>),
     /// A field has a type that records may not use.
     #[error(
-        "field {name} has type {kind}; records use string, bool, int32, value messages and messages that nest these"
+        "{place}: field {name} has type {kind}; records use string, bool, int32, value messages and messages that nest these"
     )]
     UnsupportedType {
+        /// File, line and column.
+        place: String,
         /// Full name of the field.
         name: String,
         /// Its type.
         kind: String,
     },
     /// A message nests itself, so its leaves cannot be listed.
-    #[error("message {0} nests itself")]
-    Recursive(String),
+    #[error("{place}: message {name} nests itself")]
+    Recursive {
+        /// File, line and column of the field that does.
+        place: String,
+        /// Full name of the message.
+        name: String,
+    },
     /// A concept has no source of authority, or several.
-    #[error("concept {concept} has {count} authorities; exactly one record type must be its source of authority")]
+    #[error(
+        "concept {concept} has {count} authorities; exactly one record type must be its source of authority: {places}"
+    )]
     Authority {
         /// The concept.
         concept: String,
         /// How many fields claim authority.
         count: usize,
+        /// Where fields state it.
+        places: String,
     },
 }
 
@@ -131,9 +149,14 @@ impl fmt::Display for FieldKind {
 }
 
 impl Schema {
-    /// The schema of the record types built into this crate.
+    /// The schema of the record types built into this crate: always the same one, whose record types are the same objects.
     pub fn builtin() -> Result<Self, SchemaError> {
-        Self::from_descriptors(crate::DESCRIPTORS)
+        static BUILTIN: OnceLock<Schema> = OnceLock::new();
+        if let Some(schema) = BUILTIN.get() {
+            return Ok(schema.clone());
+        }
+        let schema = Self::from_descriptors(crate::DESCRIPTORS)?;
+        Ok(BUILTIN.get_or_init(|| schema).clone())
     }
 
     /// Reads an encoded `FileDescriptorSet`. It must hold `lienthong/options/v1/options.proto`.
@@ -143,14 +166,27 @@ impl Schema {
 
     /// Reads the record types of a pool.
     pub fn from_pool(pool: DescriptorPool) -> Result<Self, SchemaError> {
+        Self::read(pool, BTreeMap::new())
+    }
+
+    /// Reads the record types of a pool that holds all files of another schema and more. Those of the other schema are
+    /// taken over as they are, so that what was made for them stays good.
+    pub fn extended(base: &Self, pool: DescriptorPool) -> Result<Self, SchemaError> {
+        Self::read(pool, base.record_types.clone())
+    }
+
+    fn read(pool: DescriptorPool, mut record_types: BTreeMap<String, Arc<RecordType>>) -> Result<Self, SchemaError> {
         let options = Options::of(&pool)?;
-        let mut record_types = BTreeMap::new();
         let mut undescribed = Vec::new();
         for descriptor in pool.all_messages() {
+            if record_types.contains_key(descriptor.full_name()) {
+                continue;
+            }
             let Some(record) = options.record(&descriptor)? else { continue };
             for (what, value) in [("vi", &record.vi), ("en", &record.en), ("sector", &record.sector)] {
                 if value.is_empty() {
-                    undescribed.push(format!("{} ({what})", descriptor.full_name()));
+                    let place = place(&descriptor.parent_file(), descriptor.path());
+                    undescribed.push(format!("{place}: record type {} lacks {what}", descriptor.full_name()));
                 }
             }
             let mut walk = Walk { options: &options, fields: Vec::new(), undescribed: &mut undescribed };
@@ -195,15 +231,21 @@ impl Schema {
     }
 
     fn check_authorities(&self) -> Result<(), SchemaError> {
-        let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+        let mut stated: BTreeMap<&str, Vec<&Field>> = BTreeMap::new();
         for field in self.record_types().flat_map(|record| &record.fields) {
             if let Some(concept) = &field.concept {
-                *counts.entry(concept).or_default() += usize::from(field.authority);
+                stated.entry(concept).or_default().push(field);
             }
         }
-        match counts.into_iter().find(|(_, count)| *count != 1) {
+        let count = |fields: &[&Field]| fields.iter().filter(|field| field.authority).count();
+        match stated.into_iter().find(|(_, fields)| count(fields) != 1) {
             None => Ok(()),
-            Some((concept, count)) => Err(SchemaError::Authority { concept: concept.to_owned(), count }),
+            Some((concept, fields)) => {
+                let last = fields.iter().filter_map(|field| field.descriptors.last());
+                let places: Vec<_> = last.map(|field| place(&field.parent_file(), field.path())).collect();
+                let count = count(&fields);
+                Err(SchemaError::Authority { concept: concept.to_owned(), count, places: places.join(", ") })
+            }
         }
     }
 }
@@ -308,140 +350,5 @@ impl FieldSet {
         let mut result = self.clone();
         result.0.difference_with(&other.0);
         result
-    }
-}
-
-/// The custom options, found once per pool.
-struct Options {
-    field: ExtensionDescriptor,
-    record: ExtensionDescriptor,
-    value: ExtensionDescriptor,
-}
-
-impl Options {
-    fn of(pool: &DescriptorPool) -> Result<Self, SchemaError> {
-        let find = |name: &'static str| pool.get_extension_by_name(name).ok_or(SchemaError::OptionMissing(name));
-        Ok(Self {
-            field: find("lienthong.options.v1.field")?,
-            record: find("lienthong.options.v1.record")?,
-            value: find("lienthong.options.v1.value")?,
-        })
-    }
-
-    fn record(&self, message: &MessageDescriptor) -> Result<Option<RecordDescription>, SchemaError> {
-        read(&message.options(), &self.record, message.full_name())
-    }
-
-    fn field(&self, field: &FieldDescriptor) -> Result<FieldDescription, SchemaError> {
-        Ok(read(&field.options(), &self.field, field.full_name())?.unwrap_or_default())
-    }
-
-    fn is_value(&self, message: &MessageDescriptor) -> bool {
-        message.options().get_extension(&self.value).as_bool().unwrap_or(false)
-    }
-}
-
-fn read<M: prost::Message + Default>(
-    options: &DynamicMessage,
-    extension: &ExtensionDescriptor,
-    name: &str,
-) -> Result<Option<M>, SchemaError> {
-    if !options.has_extension(extension) {
-        return Ok(None);
-    }
-    let unreadable = || SchemaError::OptionUnreadable { name: name.to_owned() };
-    let value = options.get_extension(extension);
-    let message = value.as_message().ok_or_else(unreadable)?;
-    message.transcode_to().map(Some).map_err(|_| unreadable())
-}
-
-/// Where the walk stands: the fields passed on the way from the record.
-#[derive(Default, Clone)]
-struct Nesting {
-    descriptors: Vec<FieldDescriptor>,
-    labels_vi: Vec<String>,
-    labels_en: Vec<String>,
-}
-
-struct Walk<'a> {
-    options: &'a Options,
-    fields: Vec<Field>,
-    undescribed: &'a mut Vec<String>,
-}
-
-impl Walk<'_> {
-    fn message(&mut self, message: &MessageDescriptor, nesting: &Nesting) -> Result<(), SchemaError> {
-        for descriptor in message.fields() {
-            let description = self.options.field(&descriptor)?;
-            self.check(&descriptor, &description);
-            let mut here = nesting.clone();
-            here.descriptors.push(descriptor.clone());
-            here.labels_vi.push(description.vi.clone());
-            here.labels_en.push(description.en.clone());
-            match descriptor.kind() {
-                Kind::Message(inner) if !self.options.is_value(&inner) => {
-                    let recursive = here.descriptors.iter().any(|outer| outer.parent_message() == &inner);
-                    if recursive || descriptor.is_map() {
-                        return Err(SchemaError::Recursive(inner.full_name().to_owned()));
-                    }
-                    self.message(&inner, &here)?;
-                }
-                _ => self.leaf(&descriptor, description, here)?,
-            }
-        }
-        Ok(())
-    }
-
-    fn leaf(
-        &mut self,
-        descriptor: &FieldDescriptor,
-        description: FieldDescription,
-        nesting: Nesting,
-    ) -> Result<(), SchemaError> {
-        let kind = match descriptor.kind() {
-            Kind::String => FieldKind::String,
-            Kind::Bool => FieldKind::Bool,
-            Kind::Int32 => FieldKind::Int32,
-            Kind::Message(value) => FieldKind::Value(value.full_name().to_owned()),
-            other => {
-                return Err(SchemaError::UnsupportedType {
-                    name: descriptor.full_name().to_owned(),
-                    kind: format!("{other:?}"),
-                });
-            }
-        };
-        let path = nesting.descriptors.iter().map(FieldDescriptor::name).collect::<Vec<_>>().join(".");
-        self.fields.push(Field {
-            path,
-            label_vi: nesting.labels_vi.join(": "),
-            label_en: nesting.labels_en.join(": "),
-            sensitivity: description.sensitivity(),
-            identifies: Some(description.identifies())
-                .filter(|kind| *kind != IdentifierKind::Unspecified && nesting.descriptors.len() == 1),
-            group: description.group,
-            concept: Some(description.concept).filter(|concept| !concept.is_empty()),
-            authority: description.authority,
-            kind,
-            repeated: nesting.descriptors.iter().any(FieldDescriptor::is_list),
-            descriptors: nesting.descriptors,
-        });
-        Ok(())
-    }
-
-    fn check(&mut self, descriptor: &FieldDescriptor, description: &FieldDescription) {
-        let mut missing = Vec::new();
-        for (what, absent) in [
-            ("vi", description.vi.is_empty()),
-            ("en", description.en.is_empty()),
-            ("group", description.group.is_empty()),
-            ("sensitivity", description.sensitivity() == Sensitivity::Unspecified),
-        ] {
-            if absent {
-                missing.push(what);
-            }
-        }
-        if !missing.is_empty() {
-            self.undescribed.push(format!("{} ({})", descriptor.full_name(), missing.join(", ")));
-        }
     }
 }

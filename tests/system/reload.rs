@@ -344,7 +344,7 @@ async fn operators_reload_and_nobody_else_does() {
 
     let same = reload("H21.90/console", Some(officer())).await.unwrap();
     let what: Vec<_> = same.in_force.iter().map(|in_force| (in_force.what.as_str(), in_force.changed)).collect();
-    let names = ["access", "sources", "certificates", "identity_providers"];
+    let names = ["access", "sources", "certificates", "identity_providers", "record_types"];
     assert_eq!(what, names.map(|name| (name, false)));
 
     let grant = files.path("grants/archive.toml");

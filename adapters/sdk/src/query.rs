@@ -193,7 +193,7 @@ pub(crate) fn search(
 ) -> Option<(Query, Vec<String>)> {
     let (conditions, values) = narrow::narrowing(record, criteria, catalogue)?;
     let statement = |selected: &[Selected]| Builder::new(catalogue).search(record, &conditions, selected, rows_max);
-    Some((Query::reading(record, fields, &[], statement), values))
+    Some((Query::reading(record, fields, catalogue, &[], statement), values))
 }
 
 /// How many records there are.

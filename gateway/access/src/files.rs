@@ -12,8 +12,8 @@ use serde::de::DeserializeOwned;
 /// Where the files are.
 #[derive(Debug, Clone)]
 pub struct AccessFiles {
-    /// Folder of the grants, `*.toml`.
-    pub grants: PathBuf,
+    /// Folders of the grants, `*.toml`.
+    pub grants: Vec<PathBuf>,
     /// Folder of the policies, `*.cedar`.
     pub policies: PathBuf,
     /// The purpose catalogue.
@@ -30,7 +30,7 @@ impl AccessFiles {
     pub fn under(folder: impl AsRef<Path>) -> Self {
         let folder = folder.as_ref();
         Self {
-            grants: folder.join("grants"),
+            grants: vec![folder.join("grants")],
             policies: folder.join("policies"),
             purposes: folder.join("purposes.toml"),
             agencies: folder.join("agencies.toml"),
@@ -127,7 +127,7 @@ impl AccessSources {
     pub fn read(files: &AccessFiles) -> Result<Self, LoadError> {
         let mut problems = Vec::new();
         let sources = Self {
-            grants: read_folder(&files.grants, "toml", &mut problems),
+            grants: files.grants.iter().flat_map(|folder| read_folder(folder, "toml", &mut problems)).collect(),
             policies: read_folder(&files.policies, "cedar", &mut problems),
             purposes: read_file(&files.purposes, &mut problems),
             agencies: read_file(&files.agencies, &mut problems),

@@ -86,7 +86,8 @@ impl Source {
         Self { primary: Endpoint::new("primary", adapter, own, Arc::clone(&meter)), replica, settings, meter }
     }
 
-    pub(crate) fn adapter(&self) -> &Arc<dyn Adapter> {
+    /// What reads its database.
+    pub fn adapter(&self) -> &Arc<dyn Adapter> {
         &self.primary.adapter
     }
 

@@ -184,23 +184,36 @@ pub(crate) fn exit_code(error: &anyhow::Error) -> ExitCode {
 
 /// Splits `TYPE:REST`, and finds the record type by its full name or by a last part only one has.
 pub(crate) fn typed<'a>(schema: &proto::Schema, text: &'a str) -> anyhow::Result<(String, &'a str)> {
-    let (name, rest) = text.split_once(':').ok_or_else(|| anyhow!("{text} lacks the record type: write TYPE:FIELD"))?;
+    let (name, rest) = split(text)?;
     Ok((record_type(schema, name)?, rest))
 }
 
 /// The full name of a record type named in full or by a last part only one has.
 pub(crate) fn record_type(schema: &proto::Schema, name: &str) -> anyhow::Result<String> {
-    if schema.record_type(name).is_some() {
-        return Ok(name.to_owned());
-    }
-    let ends = |full: &str| full.rsplit('.').next().is_some_and(|last| last.eq_ignore_ascii_case(name));
-    let found: Vec<_> = schema.record_types().filter(|record| ends(&record.name)).collect();
-    match found[..] {
-        [one] => Ok(one.name.clone()),
+    match &named(schema, name)[..] {
+        [one] => Ok((*one).to_owned()),
         // Unknown here may be known there: the hub answers for its own schema.
         [] => Ok(name.to_owned()),
         _ => Err(anyhow!("{name} is the name of several record types; write it in full")),
     }
+}
+
+/// Whether `TYPE:REST`, or `TYPE` alone, names exactly one record type of the schema.
+pub(crate) fn is_known(schema: &proto::Schema, text: &str) -> bool {
+    named(schema, text.split_once(':').map_or(text, |(name, _)| name)).len() == 1
+}
+
+fn split(text: &str) -> anyhow::Result<(&str, &str)> {
+    text.split_once(':').ok_or_else(|| anyhow!("{text} lacks the record type: write TYPE:FIELD"))
+}
+
+/// The record types of this full name, or with this last part.
+fn named<'a>(schema: &'a proto::Schema, name: &str) -> Vec<&'a str> {
+    if let Some(found) = schema.record_type(name) {
+        return vec![&found.name];
+    }
+    let ends = |full: &str| full.rsplit('.').next().is_some_and(|last| last.eq_ignore_ascii_case(name));
+    schema.record_types().map(|record| record.name.as_str()).filter(|full| ends(full)).collect()
 }
 
 #[cfg(test)]

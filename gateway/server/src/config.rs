@@ -12,6 +12,8 @@ use anyhow::{Context, bail};
 use audit::Location;
 use serde::Deserialize;
 
+use crate::sectors;
+
 mod lookup;
 
 pub(crate) use lookup::LookupConfig;
@@ -28,6 +30,8 @@ pub(crate) struct Config {
     pub(crate) telemetry: TelemetryConfig,
     #[serde(default)]
     pub(crate) sources: Vec<SourceConfig>,
+    /// Folder of sectors that are not built in: record types, sources, mappings and agreements, a folder each.
+    pub(crate) sectors: Option<PathBuf>,
     /// Whose tokens prove officers and citizens.
     #[serde(default)]
     pub(crate) identity_providers: Vec<IdentityProviderConfig>,
@@ -253,6 +257,13 @@ pub(crate) struct SourceConfig {
     pub(crate) lookup: LookupConfig,
 }
 
+/// The file with the sources of a sector that is not built in.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SectorSources {
+    sources: Vec<SourceConfig>,
+}
+
 /// An OpenID provider whose tokens prove who acts.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -321,6 +332,19 @@ impl IdentityProviderConfig {
 }
 
 impl SourceConfig {
+    /// The same with its paths starting in a folder.
+    fn in_folder(mut self, folder: &Path) -> Self {
+        self.mapping = self.mapping.map(|path| folder.join(path));
+        self.database = self.database.map(|database| database.in_folder(folder));
+        if let Some(remote) = &mut self.remote {
+            for path in [&mut remote.authority, &mut remote.certificate, &mut remote.private_key] {
+                *path = folder.join(&*path);
+            }
+        }
+        self.replica = self.replica.map(|replica| replica.in_folder(folder));
+        self
+    }
+
     const fn connections_max() -> u32 {
         16
     }
@@ -375,6 +399,16 @@ pub(crate) enum DatabaseReference {
     UrlEnv(String),
 }
 
+impl DatabaseReference {
+    fn in_folder(self, folder: &Path) -> Self {
+        match self {
+            Self::Sqlite(path) => Self::Sqlite(folder.join(path)),
+            Self::UrlFile(path) => Self::UrlFile(folder.join(path)),
+            Self::UrlEnv(name) => Self::UrlEnv(name),
+        }
+    }
+}
+
 impl fmt::Display for DatabaseReference {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -415,6 +449,7 @@ impl Config {
         let mut config: Self =
             toml::from_str(&text).with_context(|| format!("configuration {} is not valid", path.display()))?;
         config.file = path.to_owned();
+        config.take_up_sectors()?;
         config.check()?;
         Ok(config)
     }
@@ -447,6 +482,29 @@ impl Config {
             source.lookup.check().with_context(|| format!("source {}: lookup", source.id))?;
         }
         Ok(())
+    }
+
+    /// Adds the sources that sectors bring along; paths in a sector's file start in its folder.
+    fn take_up_sectors(&mut self) -> anyhow::Result<()> {
+        for folder in self.sector_folders()? {
+            let Some(file) = sectors::sources(&folder) else { continue };
+            let text = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+            let found: SectorSources =
+                toml::from_str(&text).with_context(|| format!("{} is not valid", file.display()))?;
+            let folder = std::path::absolute(&folder).with_context(|| format!("cannot find {}", folder.display()))?;
+            self.sources.extend(found.sources.into_iter().map(|source| source.in_folder(&folder)));
+        }
+        Ok(())
+    }
+
+    /// The folder of the sectors that are not built in.
+    pub(crate) fn sectors_folder(&self) -> Option<PathBuf> {
+        self.sectors.as_ref().map(|folder| self.path(folder))
+    }
+
+    /// The folders of these sectors.
+    pub(crate) fn sector_folders(&self) -> anyhow::Result<Vec<PathBuf>> {
+        self.sectors_folder().as_deref().map_or_else(|| Ok(Vec::new()), sectors::folders)
     }
 
     /// A path of the file, as the process can open it.

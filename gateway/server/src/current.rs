@@ -6,6 +6,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use query::Hub;
 use tokio::sync::watch;
+use tonic::service::Routes;
 
 use crate::{tls::Trust, tokens::Tokens};
 
@@ -33,6 +34,15 @@ pub(crate) struct Snapshot {
     pub(crate) hub: Arc<Hub>,
     pub(crate) trust: Arc<Trust>,
     pub(crate) tokens: Arc<Tokens>,
+    pub(crate) record_types: Arc<RecordTypes>,
+}
+
+/// What follows from the record types beside the hub itself, whose schema they are.
+pub(crate) struct RecordTypes {
+    /// Reflection on them.
+    pub(crate) reflection: Routes,
+    /// SHA-256 over the `.proto` files of sectors that are not built in, hex.
+    pub(crate) digest: String,
 }
 
 impl Current {

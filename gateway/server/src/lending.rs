@@ -19,6 +19,7 @@ use crate::{
     listen::{self, Listening, told_to_stop},
     metrics::Methods,
     rejections::{self, Strangers},
+    sectors::ProtoFiles,
     serve::record_event,
     services::AdapterHandler,
     sources,
@@ -158,7 +159,7 @@ pub(crate) struct Running {
 /// Opens the source and the record, listens and serves. A database that is down does not hold it up. Changed files are
 /// reloaded, all of them also when the signal comes.
 pub(crate) async fn start(config: Config, hangup: Signal) -> anyhow::Result<Running> {
-    let schema = Arc::new(Schema::builtin().context("record types")?);
+    let schema = Arc::new(ProtoFiles::read(config.sectors_folder().as_deref())?.schema()?);
     let record = match &config.record {
         Some(record) => Some(Arc::new(open_record(record, &config).await.context("record")?)),
         None => None,

@@ -26,6 +26,7 @@ use crate::{
     current::InForce,
     identity::{self, IdentityError, Peer},
     metrics::{self, Methods},
+    reflection,
     rejections::{self, Strangers},
     status,
     tls::{self, PeerTrust},
@@ -209,7 +210,11 @@ async fn answer(
     }
     request.extensions_mut().insert(peer.clone());
     let received = Instant::now();
-    let response = match listening.routes.clone().oneshot(request.map(Body::new)).await {
+    let routes = match &snapshot {
+        Some(snapshot) if reflection::answers(&path) => snapshot.record_types.reflection.clone(),
+        _ => listening.routes.clone(),
+    };
+    let response = match routes.oneshot(request.map(Body::new)).await {
         Ok(response) => response,
         Err(never) => match never {},
     };

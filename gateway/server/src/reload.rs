@@ -1,5 +1,5 @@
 //! Reload while serving: agreements, policies, purposes, agencies, certificates, authorities, revocation lists, sources and
-//! their mappings, quotas and identity providers, on SIGHUP, when a file changes and when an operator asks. All of it or nothing: a file that is wrong changes nothing and is
+//! their mappings, record types of sectors that are not built in, quotas and identity providers, on SIGHUP, when a file changes and when an operator asks. All of it or nothing: a file that is wrong changes nothing and is
 //! named. Each reload, and each refused one, is an entry of the audit log, with the digests before and after.
 
 use std::{sync::Arc, time::Duration};
@@ -20,9 +20,11 @@ use tokio::{
 
 use crate::{
     config::Config,
-    current::{Current, Snapshot},
+    current::{Current, RecordTypes, Snapshot},
     expiry::{self, Ending},
     listen::told_to_stop,
+    reflection,
+    sectors::ProtoFiles,
     serve,
     sources::OpenSources,
     tls::Trust,
@@ -105,8 +107,9 @@ impl Reloader {
     }
 
     fn watch_files(&mut self) {
-        let (files, folders) = files::of_hub(&self.config);
-        self.watcher = files::watcher(&files, &folders, self.changed.clone())
+        let sectors = self.config.sectors_folder();
+        self.watcher = files::of_hub(&self.config)
+            .and_then(|(files, folders)| files::watcher(&files, &folders, sectors.as_deref(), self.changed.clone()))
             .inspect_err(|error| tracing::warn!(%error, "files are not watched; SIGHUP reloads them"))
             .ok();
     }
@@ -180,6 +183,12 @@ impl Reloader {
                 after.tokens.digest(),
                 !Arc::ptr_eq(&before.tokens, &after.tokens),
             ),
+            (
+                "record_types",
+                &before.record_types.digest,
+                &after.record_types.digest,
+                !Arc::ptr_eq(&before.record_types, &after.record_types),
+            ),
         ];
         if matches!(trigger, Trigger::Files) && changes.iter().all(|(.., changed)| !changed) {
             return Ok(None);
@@ -240,6 +249,7 @@ impl Reloader {
             ("sources_digest_in_force", self.sources.digest()),
             ("certificates_digest_in_force", before.trust.digest()),
             ("identity_providers_digest_in_force", before.tokens.digest()),
+            ("record_types_digest_in_force", &before.record_types.digest),
         ];
         let details = details.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
         let log_index = record(&before.hub, trigger, "reload_refused", details).await?;
@@ -268,13 +278,22 @@ struct Loaded {
 }
 
 fn load(config: Config, before: &Snapshot, open: &OpenSources) -> anyhow::Result<Loaded> {
-    let schema = &before.hub.schema;
-    let files = AccessSources::read(&serve::access_files(&config))?;
+    let protos = ProtoFiles::read(config.sectors_folder().as_deref())?;
+    let same_record_types = protos.digest() == before.record_types.digest;
+    let (schema, record_types) = if same_record_types {
+        (Arc::clone(&before.hub.schema), Arc::clone(&before.record_types))
+    } else {
+        let digest = protos.digest();
+        let schema = Arc::new(protos.schema()?);
+        let reflection = reflection::routes(&schema)?;
+        (schema, Arc::new(RecordTypes { reflection, digest }))
+    };
+    let files = AccessSources::read(&serve::access_files(&config)?)?;
     let mut warnings = Vec::new();
-    let access = if files.digest() == before.hub.access.digest() {
+    let access = if same_record_types && files.digest() == before.hub.access.digest() {
         Arc::clone(&before.hub.access)
     } else {
-        let loaded = AccessSet::from_sources(schema, &files, Utc::now())?;
+        let loaded = AccessSet::from_sources(&schema, &files, Utc::now())?;
         warnings.extend(loaded.warnings.iter().map(ToString::to_string));
         Arc::new(loaded.set.counting_on_from(&before.hub.access))
     };
@@ -282,13 +301,13 @@ fn load(config: Config, before: &Snapshot, open: &OpenSources) -> anyhow::Result
     let trust = if trust.digest() == before.trust.digest() { Arc::clone(&before.trust) } else { Arc::new(trust) };
     let tokens = Tokens::load(&config)?;
     let tokens = if tokens.digest() == before.tokens.digest() { Arc::clone(&before.tokens) } else { Arc::new(tokens) };
-    let sources = open.successor(&config, schema)?;
+    let sources = open.successor(&config, &schema)?;
     // A source that was wrong before may stay so; it stays out.
     if let Some(problem) = sources.problems.iter().find(|problem| !open.problems.contains(problem)) {
         bail!("{problem}");
     }
-    let hub = Hub { access, sources: Arc::clone(&sources.sources), ..(*before.hub).clone() };
-    Ok(Loaded { config, snapshot: Snapshot { hub: Arc::new(hub), trust, tokens }, sources, warnings })
+    let hub = Hub { schema, access, sources: Arc::clone(&sources.sources), ..(*before.hub).clone() };
+    Ok(Loaded { config, snapshot: Snapshot { hub: Arc::new(hub), trust, tokens, record_types }, sources, warnings })
 }
 
 /// Records an event; one that an operator asked for with the operator's call. Gives its index.

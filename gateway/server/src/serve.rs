@@ -30,13 +30,15 @@ use crate::{
     admission::Limit,
     call::Timeouts,
     config::Config,
-    current::{Current, InForce, Snapshot},
+    current::{Current, InForce, RecordTypes, Snapshot},
     listen::{self, Listening},
     metrics::{self, Methods},
     publish::Publisher,
     readiness::{self, Readiness},
+    reflection,
     rejections::{self, Strangers},
     reload::Reloader,
+    sectors::{self, ProtoFiles},
     services::{AuditHandler, CatalogHandler, OperatorHandler, QueryHandler},
     sources::OpenSources,
     tls::Trust,
@@ -61,6 +63,7 @@ pub(crate) struct Running {
 /// Everything a configuration names, loaded and checked; nothing is listening or written yet.
 pub(crate) struct Parts {
     pub(crate) schema: Arc<Schema>,
+    record_types_digest: String,
     pub(crate) access: AccessSet,
     pub(crate) warnings: Vec<String>,
     pub(crate) sources: OpenSources,
@@ -74,9 +77,12 @@ pub(crate) struct Parts {
 impl Parts {
     /// Loads every file the configuration names. A wrong mapping stops that source only; everything else is an error.
     pub(crate) fn load(config: &Config) -> anyhow::Result<Self> {
-        let schema = Arc::new(Schema::builtin().context("record types")?);
-        let loaded = AccessSet::load(Arc::clone(&schema), &access_files(config))?;
+        let protos = ProtoFiles::read(config.sectors_folder().as_deref())?;
+        let record_types_digest = protos.digest();
+        let schema = Arc::new(protos.schema()?);
+        let loaded = AccessSet::load(Arc::clone(&schema), &access_files(config)?)?;
         Ok(Self {
+            record_types_digest,
             access: loaded.set,
             warnings: loaded.warnings.iter().map(ToString::to_string).collect(),
             sources: OpenSources::open(config, &schema)?,
@@ -97,14 +103,16 @@ fn hasher(config: &Config) -> anyhow::Result<SubjectHasher> {
 }
 
 /// Where the configuration says the files of access are.
-pub(crate) fn access_files(config: &Config) -> AccessFiles {
-    AccessFiles {
-        grants: config.path(&config.access.grants),
+pub(crate) fn access_files(config: &Config) -> anyhow::Result<AccessFiles> {
+    let of_sectors = config.sector_folders()?;
+    let of_sectors = of_sectors.iter().filter_map(|folder| sectors::grants(folder));
+    Ok(AccessFiles {
+        grants: [config.path(&config.access.grants)].into_iter().chain(of_sectors).collect(),
         policies: config.path(&config.access.policies),
         purposes: config.path(&config.access.purposes),
         agencies: config.path(&config.access.agencies),
         quotas: config.access.quotas.as_ref().map(|path| config.path(path)),
-    }
+    })
 }
 
 /// A new log may be the first thing in its folder.
@@ -154,10 +162,13 @@ pub(crate) async fn start(config: &Config, hangup: Option<Signal>) -> anyhow::Re
         ("sources_digest", parts.sources.digest()),
         ("certificates_digest", parts.trust.digest()),
         ("identity_providers_digest", parts.tokens.digest()),
+        ("record_types_digest", &parts.record_types_digest),
     ];
     record_event(&hub.audit, "start", &details).await?;
     let (trust, tokens) = (Arc::new(parts.trust), Arc::new(parts.tokens));
-    let current = Arc::new(Current::new(Snapshot { hub: Arc::new(hub), trust, tokens }));
+    let record_types =
+        Arc::new(RecordTypes { reflection: reflection::routes(&hub.schema)?, digest: parts.record_types_digest });
+    let current = Arc::new(Current::new(Snapshot { hub: Arc::new(hub), trust, tokens, record_types }));
 
     let (stop, stopped) = watch::channel(false);
     let timeouts =
@@ -198,9 +209,7 @@ pub(crate) async fn start(config: &Config, hangup: Option<Signal>) -> anyhow::Re
         .add_service(CatalogServiceServer::new(catalog).max_decoding_message_size(bytes_max))
         .add_service(AuditServiceServer::new(audit_handler).max_decoding_message_size(bytes_max))
         .add_service(OperatorServiceServer::new(operator).max_decoding_message_size(bytes_max))
-        .add_service(health_service)
-        .add_service(reflection(ReflectionVersion::V1)?.build_v1()?)
-        .add_service(reflection(ReflectionVersion::V1Alpha)?.build_v1alpha()?);
+        .add_service(health_service);
     let listening = Arc::new(Listening {
         trust_domain: config.server.trust_domain.clone(),
         handshake_timeout: Duration::from_millis(config.server.handshake_timeout_ms),
@@ -217,23 +226,6 @@ pub(crate) async fn start(config: &Config, hangup: Option<Signal>) -> anyhow::Re
         tokio::spawn(Reloader::new(config.clone(), Arc::clone(&current), parts.sources).run(hangup, requests, stopped));
     tracing::info!(%address, "listening");
     Ok(Running { address, stop, serving, watching, reloading, counting, limit, strangers, publishing, current })
-}
-
-enum ReflectionVersion {
-    V1,
-    V1Alpha,
-}
-
-fn reflection<'b>(version: ReflectionVersion) -> anyhow::Result<tonic_reflection::server::Builder<'b>> {
-    let own = match version {
-        ReflectionVersion::V1 => tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET,
-        ReflectionVersion::V1Alpha => tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET,
-    };
-    Ok(tonic_reflection::server::Builder::configure()
-        .include_reflection_service(false)
-        .register_encoded_file_descriptor_set(own)
-        .register_encoded_file_descriptor_set(proto::DESCRIPTORS)
-        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET))
 }
 
 impl Running {

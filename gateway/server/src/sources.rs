@@ -8,7 +8,7 @@ use std::{
     sync::Arc,
 };
 
-use adapter_sdk::{Adapter, DatabaseAddress, Functions, Mapping, PoolOptions, SqlSource};
+use adapter_sdk::{Adapter, DatabaseAddress, Functions, Mapping, PoolOptions, RecordDescription, SqlSource};
 use anyhow::{Context, anyhow};
 use aws_lc_rs::digest;
 use proto::Schema;
@@ -53,7 +53,10 @@ impl OpenSources {
         for source in &config.sources {
             let opened = Origin::read(config, source).and_then(|origin| {
                 context.update(&origin.public);
-                let kept = self.sources.get(&source.id).filter(|_| self.origins.get(&source.id) == Some(&origin.all));
+                let kept = self
+                    .sources
+                    .get(&source.id)
+                    .filter(|kept| self.origins.get(&source.id) == Some(&origin.all) && reads_types_of(kept, schema));
                 Ok((kept.map_or_else(|| open(config, schema, source), Ok)?, origin.all))
             });
             match opened {
@@ -65,8 +68,8 @@ impl OpenSources {
             }
         }
         let same = problems == self.problems
-            && origins == self.origins
-            && list.iter().map(|source| source.id()).eq(self.ids());
+            && list.iter().map(|source| source.id()).eq(self.ids())
+            && list.iter().all(|source| self.holds(source));
         let sources = if same { Arc::clone(&self.sources) } else { Arc::new(Sources::new(list)?) };
         Ok(Self { sources, problems, origins, digest: hex::encode(context.finish()) })
     }
@@ -82,9 +85,23 @@ impl OpenSources {
 
     /// Ids of the sources that are open here and were not, or not so, before.
     pub(crate) fn opened_since<'a>(&'a self, before: &'a Self) -> impl Iterator<Item = &'a str> {
-        let changed = self.origins.iter().filter(|(id, origin)| before.origins.get(*id) != Some(*origin));
-        changed.map(|(id, _)| id.as_str())
+        self.ids().filter(|id| !self.sources.get(id).is_some_and(|source| before.holds(&source)))
     }
+
+    /// Whether it is this very source.
+    fn holds(&self, source: &Arc<Source>) -> bool {
+        self.sources.get(source.id()).is_some_and(|held| Arc::ptr_eq(&held, source))
+    }
+}
+
+/// Whether what a source reads are record types of this schema, and not others of the same names.
+fn reads_types_of(source: &Source, schema: &Schema) -> bool {
+    let records = &source.adapter().describe().records;
+    let same = |record: &RecordDescription| {
+        let name = &record.record_type.name;
+        schema.record_type(name).is_some_and(|found| Arc::ptr_eq(found, &record.record_type))
+    };
+    records.iter().all(same)
 }
 
 /// What a source is opened from.

@@ -56,7 +56,7 @@ fn compile(body: &str) -> Result<Schema, SchemaError> {
     )
     .unwrap();
     let mut compiler = protox::Compiler::new([&folder]).unwrap();
-    compiler.include_imports(true).open_file("land.proto").unwrap();
+    compiler.include_imports(true).include_source_info(true).open_file("land.proto").unwrap();
     let descriptors = compiler.encode_file_descriptor_set();
     std::fs::remove_dir_all(&folder).unwrap();
     Schema::from_descriptors(&descriptors)
@@ -71,7 +71,7 @@ fn a_field_without_a_class_is_refused_by_name() {
            string number = 1 [(lienthong.options.v1.field) = {{ vi: \"Số\" en: \"Number\" group: \"identity\" }}]; }}"
     ))
     .unwrap_err();
-    assert_eq!(error.to_string(), "fields without a complete description: land.v1.Parcel.number (sensitivity)");
+    assert_eq!(error.to_string(), "land.proto:5:12: field land.v1.Parcel.number lacks sensitivity");
 }
 
 #[test]
@@ -93,5 +93,5 @@ fn nested_fields_are_leaves_and_masks_name_them_whole() {
 fn a_message_that_nests_itself_is_refused() {
     let described = "[(lienthong.options.v1.field) = { vi: \"a\" en: \"b\" sensitivity: BASIC group: \"g\" }]";
     let error = compile(&format!("message Parcel {{ {PARCEL} Parcel part = 1 {described}; }}")).unwrap_err();
-    assert!(matches!(error, SchemaError::Recursive(_)), "{error}");
+    assert!(matches!(error, SchemaError::Recursive { .. }), "{error}");
 }

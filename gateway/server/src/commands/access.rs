@@ -19,7 +19,11 @@ use chrono::{DateTime, FixedOffset, NaiveDate, TimeZone, Utc};
 use clap::Subcommand;
 use proto::Schema;
 
-use crate::{config::Config, serve};
+use crate::{
+    config::Config,
+    sectors::{self, ProtoFiles},
+    serve,
+};
 
 /// Days in agreements and on the command line are Vietnamese days.
 const UTC_OFFSET_SECONDS: i32 = 7 * 60 * 60;
@@ -57,7 +61,7 @@ struct Files {
     /// Configuration file of a hub, whose [access] names the files.
     #[arg(long, short, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Folder with grants/, policies/, purposes.toml and agencies.toml.
+    /// Folder with grants/, policies/, purposes.toml and agencies.toml, perhaps sectors/.
     #[arg(long, short, value_name = "FOLDER")]
     dir: Option<PathBuf>,
 }
@@ -94,32 +98,48 @@ struct View {
 }
 
 impl Files {
-    fn places(&self) -> anyhow::Result<AccessFiles> {
+    /// The files, and the record types they are about.
+    fn read(&self) -> anyhow::Result<(Arc<Schema>, AccessFiles)> {
         match (&self.config, &self.dir) {
-            (Some(config), _) => Ok(serve::access_files(&Config::load(config)?)),
-            (None, Some(folder)) => Ok(AccessFiles::under(folder)),
+            (Some(config), _) => {
+                let config = Config::load(config)?;
+                Ok((schema(config.sectors_folder().as_deref())?, serve::access_files(&config)?))
+            }
+            (None, Some(folder)) => under(folder),
             (None, None) => Err(anyhow!("name the files with --config or --dir")),
         }
     }
 
     fn view(&self, moment: &Moment) -> anyhow::Result<View> {
-        let schema = schema()?;
-        let loaded = load(&schema, &self.places()?, moment.get())?;
+        let (schema, files) = self.read()?;
+        let loaded = load(&schema, &files, moment.get())?;
         Ok(View { schema, set: loaded.set, now: moment.get() })
     }
 }
 
-fn schema() -> anyhow::Result<Arc<Schema>> {
-    Ok(Arc::new(Schema::builtin().context("record types")?))
+/// The usual names in one folder, with `sectors/` where there is one.
+fn under(folder: &Path) -> anyhow::Result<(Arc<Schema>, AccessFiles)> {
+    let mut files = AccessFiles::under(folder);
+    let sectors_folder = Some(folder.join("sectors")).filter(|folder| folder.is_dir());
+    if let Some(folder) = &sectors_folder {
+        files.grants.extend(sectors::folders(folder)?.iter().filter_map(|sector| sectors::grants(sector)));
+    }
+    Ok((schema(sectors_folder.as_deref())?, files))
+}
+
+/// The built-in record types and those of a folder of sectors.
+fn schema(sectors_folder: Option<&Path>) -> anyhow::Result<Arc<Schema>> {
+    Ok(Arc::new(ProtoFiles::read(sectors_folder)?.schema()?))
 }
 
 fn load(schema: &Schema, files: &AccessFiles, now: DateTime<Utc>) -> Result<Loaded, LoadError> {
     AccessSet::from_sources(schema, &AccessSources::read(files)?, now)
 }
 
-fn load_folder(schema: &Schema, folder: &Path, now: DateTime<Utc>) -> anyhow::Result<AccessSet> {
-    let loaded = load(schema, &AccessFiles::under(folder), now);
-    Ok(loaded.with_context(|| format!("{} cannot be used", folder.display()))?.set)
+fn load_folder(folder: &Path, now: DateTime<Utc>) -> anyhow::Result<(Arc<Schema>, AccessSet)> {
+    let (schema, files) = under(folder)?;
+    let loaded = load(&schema, &files, now).with_context(|| format!("{} cannot be used", folder.display()))?;
+    Ok((schema, loaded.set))
 }
 
 /// A second as a day in Viet Nam.

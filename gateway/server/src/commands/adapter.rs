@@ -2,12 +2,10 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
+use crate::{sectors::SectorsFolder, sources};
 use adapter_sdk::{Functions, Mapping, PoolOptions, SecretUrl, SqlSource};
 use anyhow::{Context, anyhow, bail};
 use clap::Subcommand;
-use proto::Schema;
-
-use crate::sources;
 
 mod check;
 mod conform;
@@ -48,6 +46,8 @@ impl Adapter {
 struct Bound {
     #[command(flatten)]
     mapping: MappingChoice,
+    #[command(flatten)]
+    sectors: SectorsFolder,
     /// Where the database is: sqlite:FILE, file:FILE (its only line is the address) or env:VARIABLE (which holds it).
     /// Addresses are postgres://…, mysql://… or sqlite://…; they hold credentials, so none is taken here itself.
     #[arg(long, value_name = "REFERENCE")]
@@ -67,10 +67,11 @@ struct MappingChoice {
 
 impl Bound {
     /// Opens the database on so many connections. Nothing is connected yet.
-    fn open(&self, schema: &Schema, connections_max: u32) -> anyhow::Result<SqlSource> {
+    fn open(&self, connections_max: u32) -> anyhow::Result<SqlSource> {
+        let schema = self.sectors.schema()?;
         let (mapping, functions) = self.mapping.load()?;
         let options = PoolOptions { connections_max, ..PoolOptions::default() };
-        Ok(SqlSource::open(schema, &mapping, &functions, &address(&self.database)?, options)?)
+        Ok(SqlSource::open(&schema, &mapping, &functions, &address(&self.database)?, options)?)
     }
 }
 

@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     client::{CallFailed, Client},
-    show,
+    descriptors, show,
 };
 use answers::Answers;
 use rows::Rows;
@@ -70,9 +70,9 @@ struct Pass {
 
 impl Batch {
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
-        let schema = Schema::builtin()?;
-        let selections = self.select.iter().map(|text| selection(&schema, text)).collect::<anyhow::Result<_>>()?;
         let client = Client::of(&self.connect).await?;
+        let schema = descriptors::schema(&client, self.select.iter()).await?;
+        let selections = self.select.iter().map(|text| selection(&schema, text)).collect::<anyhow::Result<_>>()?;
         let question = wire::QueryRequest {
             subject: None,
             selections,

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{Context, anyhow};
 use prost::Message;
 use prost_reflect::DynamicMessage;
 use prost_types::FieldMask;
@@ -14,7 +14,7 @@ use proto::{
 use super::{Connect, audit::Keep};
 use crate::{
     client::{CallFailed, Client, typed},
-    show,
+    descriptors, show,
 };
 
 /// Read records about one subject.
@@ -127,10 +127,10 @@ pub(crate) fn claim(schema: &Schema, text: &str) -> anyhow::Result<wire::Claim> 
 
 impl Query {
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
-        let schema = Schema::builtin()?;
-        let selections = self.select.iter().map(|text| selection(&schema, text)).collect::<anyhow::Result<_>>()?;
         self.keep.check()?;
         let client = Client::of(&self.connect).await?;
+        let schema = descriptors::schema(&client, self.select.iter()).await?;
+        let selections = self.select.iter().map(|text| selection(&schema, text)).collect::<anyhow::Result<_>>()?;
         let request = wire::QueryRequest {
             subject: Some(self.subject.message()),
             selections,
@@ -238,13 +238,10 @@ fn label(record_type: Option<&std::sync::Arc<proto::RecordType>>, path: &str) ->
 
 impl Verify {
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
-        let schema = Schema::builtin()?;
-        let claims: Vec<_> = self.claim.iter().map(|text| claim(&schema, text)).collect::<anyhow::Result<_>>()?;
-        if claims.is_empty() {
-            bail!("nothing to verify");
-        }
         self.keep.check()?;
         let client = Client::of(&self.connect).await?;
+        let schema = descriptors::schema(&client, self.claim.iter()).await?;
+        let claims = self.claim.iter().map(|text| claim(&schema, text)).collect::<anyhow::Result<_>>()?;
         let request = wire::VerifyRequest {
             subject: Some(self.subject.message()),
             claims,

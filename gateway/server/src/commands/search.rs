@@ -5,7 +5,6 @@ use std::process::ExitCode;
 use anyhow::anyhow;
 use prost::Message;
 use proto::{
-    Schema,
     options::v1::IdentifierKind,
     query::v1::{self as wire, query_service_client::QueryServiceClient},
 };
@@ -17,7 +16,7 @@ use super::{
 };
 use crate::{
     client::{CallFailed, Client, record_type},
-    show,
+    descriptors, show,
 };
 
 /// Find candidates for somebody whose number is not known.
@@ -55,10 +54,10 @@ pub(crate) struct Search {
 
 impl Search {
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
-        let schema = Schema::builtin()?;
         self.keep.check()?;
-        let record_type = record_type(&schema, &self.record)?;
         let client = Client::of(&self.connect).await?;
+        let schema = descriptors::schema(&client, [&self.record].into_iter()).await?;
+        let record_type = record_type(&schema, &self.record)?;
         let request = wire::SearchRequest {
             record_type,
             criteria: Some(wire::Criteria {

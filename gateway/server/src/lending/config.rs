@@ -21,6 +21,8 @@ pub(crate) struct Config {
     pub(super) allow: Vec<Allow>,
     /// The owner's own record of what left; absent: none is kept.
     pub(super) record: Option<RecordConfig>,
+    /// Folder of sectors that are not built in, of which the source is one; read at the start.
+    sectors: Option<PathBuf>,
     #[serde(default)]
     pub(crate) telemetry: TelemetryConfig,
     /// The file; relative paths start in its folder.
@@ -126,9 +128,15 @@ impl Config {
         self.file.parent().unwrap_or(Path::new(""))
     }
 
+    /// The folder of sectors that are not built in.
+    pub(super) fn sectors_folder(&self) -> Option<PathBuf> {
+        self.sectors.as_ref().map(|folder| self.folder().join(folder))
+    }
+
     /// Whether all that differs is what a reload puts in force.
     pub(super) fn reloads_into(&self, other: &Self) -> bool {
-        (&self.server, &self.record, &self.telemetry) == (&other.server, &other.record, &other.telemetry)
+        (&self.server, &self.record, &self.telemetry, &self.sectors)
+            == (&other.server, &other.record, &other.telemetry, &other.sectors)
     }
 
     /// The files whose change is worth a reload.

@@ -48,7 +48,7 @@ impl Reloader {
     }
 
     fn watch_files(&mut self) {
-        self.watcher = files::watcher(&self.config.files(), &[], self.changed.clone())
+        self.watcher = files::watcher(&self.config.files(), &[], None, self.changed.clone())
             .inspect_err(|error| tracing::warn!(%error, "files are not watched; SIGHUP reloads them"))
             .ok();
     }
@@ -100,7 +100,7 @@ impl Reloader {
     fn load(&self, before: &Lent) -> anyhow::Result<(Config, Lent)> {
         let config = Config::load(self.config.file())?;
         if !self.config.reloads_into(&config) {
-            tracing::warn!("[server], [record] and [telemetry] take effect when the adapter is started again");
+            tracing::warn!("[server], [record], [telemetry] and sectors take effect when the adapter is started again");
         }
         let lent =
             tokio::task::block_in_place(|| Lent::load(&config, &self.schema, before.record.clone(), Some(before)))?;

@@ -1,11 +1,15 @@
 //! Watching the files a configuration names.
 
-use std::{collections::BTreeSet, path::PathBuf, time::Duration};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use anyhow::Context;
 use notify::{
     Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher,
-    event::{AccessKind, AccessMode},
+    event::{AccessKind, AccessMode, CreateKind, ModifyKind, RemoveKind},
 };
 use tokio::sync::mpsc;
 
@@ -26,8 +30,8 @@ pub(crate) async fn changed_and_quiet(changes: &mut mpsc::UnboundedReceiver<()>)
 }
 
 /// The files a hub's configuration names, and the folders of which every file counts.
-pub(super) fn of_hub(config: &Config) -> (Vec<PathBuf>, [PathBuf; 2]) {
-    let access = serve::access_files(config);
+pub(super) fn of_hub(config: &Config) -> anyhow::Result<(Vec<PathBuf>, Vec<PathBuf>)> {
+    let access = serve::access_files(config)?;
     let tls = &config.tls;
     let mut files: Vec<PathBuf> = [&tls.certificate, &tls.private_key].map(|path| config.path(path)).to_vec();
     files.extend(tls.client_authorities.iter().chain(&tls.revocation_lists).map(|path| config.path(path)));
@@ -43,13 +47,15 @@ pub(super) fn of_hub(config: &Config) -> (Vec<PathBuf>, [PathBuf; 2]) {
             files.extend([&remote.authority, &remote.certificate, &remote.private_key].map(|path| config.path(path)));
         }
     }
-    (files, [access.grants, access.policies])
+    Ok((files, access.grants.into_iter().chain([access.policies]).collect()))
 }
 
-/// Watches the folders of the files, since files are mostly replaced, not rewritten.
+/// Watches the folders of the files, since files are mostly replaced, not rewritten; and a folder with all below it, where
+/// whole folders come and go.
 pub(crate) fn watcher(
     files: &[PathBuf],
     folders: &[PathBuf],
+    tree: Option<&Path>,
     changed: mpsc::UnboundedSender<()>,
 ) -> anyhow::Result<RecommendedWatcher> {
     let parents = files.iter().filter_map(|file| file.parent().map(ToOwned::to_owned));
@@ -61,11 +67,12 @@ pub(crate) fn watcher(
     let names: BTreeSet<_> = files.iter().filter_map(|file| file.file_name().map(ToOwned::to_owned)).collect();
     // The log and the databases may lie in the same folders and change all the time.
     let ours = move |path: &PathBuf| {
-        path.extension().is_some_and(|extension| extension == "toml" || extension == "cedar")
+        path.extension().is_some_and(|extension| extension == "toml" || extension == "cedar" || extension == "proto")
             || path.file_name().is_some_and(|name| names.contains(name))
     };
     let mut watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
-        if event.is_ok_and(|event| is_change(event.kind) && event.paths.iter().any(&ours)) {
+        let ours = |event: Event| is_of_folders(event.kind) || event.paths.iter().any(&ours);
+        if event.is_ok_and(|event| is_change(event.kind) && ours(event)) {
             // Nobody receives when the hub is stopping.
             let _ = changed.send(());
         }
@@ -75,7 +82,22 @@ pub(crate) fn watcher(
             .watch(folder, RecursiveMode::NonRecursive)
             .with_context(|| format!("cannot watch {}", folder.display()))?;
     }
+    if let Some(folder) = tree {
+        watcher
+            .watch(folder, RecursiveMode::Recursive)
+            .with_context(|| format!("cannot watch {}", folder.display()))?;
+    }
     Ok(watcher)
+}
+
+/// Whether folders come or go, or anything is moved: a sector is dropped in and taken away whole.
+fn is_of_folders(kind: EventKind) -> bool {
+    matches!(
+        kind,
+        EventKind::Create(CreateKind::Folder)
+            | EventKind::Remove(RemoveKind::Folder)
+            | EventKind::Modify(ModifyKind::Name(_))
+    )
 }
 
 /// Reading is no change, or a reload would lead to the next.

@@ -21,8 +21,8 @@ pub(crate) struct Check {
 
 impl Check {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
-        let (schema, now) = (super::schema()?, self.moment.get());
-        let loaded = match super::load(&schema, &self.files.places()?, now) {
+        let ((schema, files), now) = (self.files.read()?, self.moment.get());
+        let loaded = match super::load(&schema, &files, now) {
             Ok(loaded) => loaded,
             Err(error) => {
                 say("error", &error.problems)?;

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, path::PathBuf, process::ExitCode, sync::Arc};
 
 use access::{AccessSet, Conditions, Disclosure, Opened};
+use anyhow::bail;
 use chrono::{DateTime, Utc};
 use proto::{RecordType, Schema};
 
@@ -12,7 +13,7 @@ use crate::show;
 /// Compare two folders.
 #[derive(clap::Args)]
 pub(crate) struct Diff {
-    /// Folder as it is: grants/, policies/, purposes.toml, agencies.toml.
+    /// Folder as it is: grants/, policies/, purposes.toml, agencies.toml, perhaps sectors/.
     #[arg(value_name = "OLD")]
     old: PathBuf,
     /// Folder as it is to be.
@@ -48,9 +49,13 @@ struct Change {
 
 impl Diff {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
-        let (schema, now) = (super::schema()?, self.moment.get());
-        let old = cells(&super::load_folder(&schema, &self.old, now)?, now);
-        let new = cells(&super::load_folder(&schema, &self.new, now)?, now);
+        let now = self.moment.get();
+        let (old_schema, old) = super::load_folder(&self.old, now)?;
+        let (new_schema, new) = super::load_folder(&self.new, now)?;
+        if let Some(name) = redefined(&old_schema, &new_schema) {
+            bail!("the record type {name} itself has other fields in {}: cells cannot be compared", self.new.display());
+        }
+        let (old, new) = (cells(&old, now), cells(&new, now));
         let mut keys: Vec<&Cell> = old.keys().chain(new.keys()).collect();
         keys.sort();
         keys.dedup();
@@ -71,11 +76,22 @@ impl Diff {
             add(&mut changes, cell, before, after);
         }
         for change in joined(changes) {
-            say(&schema, &change)?;
+            // A record type of a sector that comes or goes is known on one side only.
+            let schema = if new_schema.record_type(&change.record_type).is_some() { &new_schema } else { &old_schema };
+            say(schema, &change)?;
         }
         show::line(format!("{opened} cells opened, {closed} closed, {changed} changed, {same} as before"))?;
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// A record type that both know and that has other fields in one than in the other.
+fn redefined<'a>(old: &'a Schema, new: &Schema) -> Option<&'a str> {
+    let other = |record: &&Arc<RecordType>| {
+        let now = new.record_type(&record.name);
+        now.is_some_and(|now| now.paths_of(&now.all_fields()) != record.paths_of(&record.all_fields()))
+    };
+    old.record_types().find(other).map(|record| record.name.as_str())
 }
 
 fn cells(set: &AccessSet, now: DateTime<Utc>) -> BTreeMap<Cell, Held> {

@@ -5,7 +5,6 @@ use std::{path::PathBuf, process::ExitCode};
 use adapter_sdk::{Adapter as _, RecordQuality, SourceError, SqlSource, SurveyOptions};
 use anyhow::{Context, bail};
 use indicatif::{ProgressBar, ProgressStyle};
-use proto::Schema;
 
 use super::{Bound, html, record_type, report::Report};
 use crate::show;
@@ -47,7 +46,7 @@ pub(crate) struct Check {
 
 impl Check {
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
-        let source = self.bound.open(&Schema::builtin()?, 1)?;
+        let source = self.bound.open(1)?;
         let mut report = Report::new(source.describe(), source.fit().await?, self.live_days);
         if self.explain && report.fits() {
             report.plans = source.explain().await?;

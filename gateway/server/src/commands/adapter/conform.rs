@@ -8,7 +8,7 @@ use conformance::{Example, Finding, Options, Outcome};
 use proto::{Schema, options::v1::IdentifierKind};
 
 use super::{MappingChoice, address, record_type};
-use crate::{config::RemoteConfig, remote::RemoteSource, show};
+use crate::{config::RemoteConfig, remote::RemoteSource, sectors::SectorsFolder, show};
 
 /// Try whether a mapping on its live database, or a remote adapter, does all that an adapter must do.
 #[derive(clap::Args)]
@@ -17,6 +17,8 @@ pub(crate) struct Conform {
     /// Mapping file.
     #[arg(long, value_name = "FILE", requires = "database", required_unless_present_any = ["source", "remote"])]
     mapping: Option<PathBuf>,
+    #[command(flatten)]
+    sectors: SectorsFolder,
     /// Source whose built-in mapping is used.
     #[arg(long, value_name = "ID", requires = "database", conflicts_with = "mapping")]
     source: Option<String>,
@@ -59,7 +61,7 @@ const SAMPLE_ROWS: usize = 200;
 
 impl Conform {
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
-        let schema = Schema::builtin()?;
+        let schema = self.sectors.schema()?;
         let options = Options { timeout: Duration::from_millis(self.timeout_ms), ..Options::default() };
         let findings = if let Some(remote) = &self.remote {
             let source = RemoteSource::connect(&schema, &self.remote_config(remote)?, "".as_ref()).await?;

@@ -13,7 +13,7 @@ use anyhow::{Context, anyhow, bail};
 use proto::{RecordType, Schema};
 
 use super::address;
-use crate::show;
+use crate::{sectors::SectorsFolder, show};
 
 /// Write a first mapping for a database, to be edited: guesses ranked, doubts as comments.
 #[derive(clap::Args)]
@@ -22,6 +22,8 @@ pub(crate) struct Draft {
     /// Record types to map, in full or their last parts; none: print which the database seems to hold.
     #[arg(value_name = "RECORD")]
     records: Vec<String>,
+    #[command(flatten)]
+    sectors: SectorsFolder,
     /// Where the database is: sqlite:FILE, file:FILE (its only line is the address) or env:VARIABLE (which holds it).
     #[arg(long, value_name = "REFERENCE")]
     database: String,
@@ -41,7 +43,7 @@ pub(crate) struct Draft {
 
 impl Draft {
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
-        let schema = Schema::builtin()?;
+        let schema = self.sectors.schema()?;
         let url = address(&self.database)?;
         let known = known_mappings()?;
         if self.records.is_empty() {

@@ -4,7 +4,7 @@ use std::{process::ExitCode, sync::Arc, time::Duration};
 
 use adapter_sdk::{Adapter as _, FetchRequest, FieldMark, Grade, Inspected, InspectedField, Key, SqlSource};
 use anyhow::{anyhow, bail};
-use proto::{FieldKind, RecordType, Schema, options::v1::IdentifierKind};
+use proto::{FieldKind, RecordType, options::v1::IdentifierKind};
 use tokio::time::Instant;
 
 use super::{Bound, record_type};
@@ -35,7 +35,7 @@ pub(crate) struct Try {
 
 impl Try {
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
-        let source = self.bound.open(&Schema::builtin()?, 4)?;
+        let source = self.bound.open(4)?;
         let name = record_type(&source, &self.record)?;
         let description = source.describe().record(&name).ok_or_else(|| anyhow!("{name} is not described"))?;
         let record_type = description.record_type.clone();

@@ -1,0 +1,53 @@
+use super::*;
+
+const FIELD: &str = "[(lienthong.options.v1.field) = { vi: \"a\" en: \"b\" sensitivity: BASIC group: \"g\"";
+
+/// The schema of one file of one sector, in the words of the error when there is none.
+fn compiled(body: &str) -> Result<Schema, String> {
+    let text = format!("syntax = \"proto3\";\npackage bus.v1;\nimport \"lienthong/options/v1/options.proto\";\n{body}");
+    let texts = BTreeMap::from([("bus/bus.proto".to_owned(), text)]);
+    ProtoFiles { folder: PathBuf::from("/s"), texts }.schema().map_err(|error| format!("{error:#}"))
+}
+
+fn line(body: &str) -> String {
+    format!(
+        "message Line {{ option (lienthong.options.v1.record) = {{ vi: \"Tuyến\" en: \"Line\" sector: \"bus\" }};\n{body}\n}}"
+    )
+}
+
+#[test]
+fn built_in_record_types_stay_the_same_objects_beside_new_ones() {
+    let (builtin, schema) =
+        (Schema::builtin().unwrap(), compiled(&line(&format!("string number = 1 {FIELD} }}];"))).unwrap());
+    assert_eq!(schema.record_types().count(), builtin.record_types().count() + 1);
+    for record_type in builtin.record_types() {
+        assert!(Arc::ptr_eq(record_type, schema.record_type(&record_type.name).unwrap()), "{}", record_type.name);
+    }
+    assert_eq!(schema.record_type("bus.v1.Line").unwrap().label_vi, "Tuyến");
+}
+
+#[test]
+fn what_a_sector_may_not_declare_is_named_with_its_place() {
+    let two = format!("string number = 1 {FIELD} concept: \"birth_date\" authority: true }}];");
+    for (body, words) in [
+        (line(&two), "/s: concept birth_date has 2 authorities"),
+        (line(&format!("Line part = 1 {FIELD} }}];")), "/s/bus/bus.proto:5:1: message bus.v1.Line nests itself"),
+        (line("string number = 1;"), "/s/bus/bus.proto:5:1: field bus.v1.Line.number lacks vi, en, group, sensitivity"),
+        (line(&format!("map<string, string> parts = 1 {FIELD} }}];")), "/s/bus/bus.proto:5:1: message"),
+        ("service Lines {}".to_owned(), "/s/bus/bus.proto: a sector declares record types, no services: bus.v1.Lines"),
+        ("message Line {".to_owned(), "/s/bus/bus.proto: expected"),
+        ("import \"bus/none.proto\";".to_owned(), "/s/bus/bus.proto:4:1: import 'bus/none.proto' not found"),
+    ] {
+        let error = compiled(&body).unwrap_err();
+        assert!(error.starts_with(words), "{words}\n{error}");
+    }
+}
+
+#[test]
+fn a_file_with_the_name_of_a_built_in_one_is_refused() {
+    let builtin = Schema::builtin().unwrap();
+    let name = builtin.pool().files().last().unwrap().name().to_owned();
+    let texts = BTreeMap::from([(name, "syntax = \"proto3\";".to_owned())]);
+    let error = ProtoFiles { folder: PathBuf::from("/s"), texts }.schema().unwrap_err();
+    assert!(error.to_string().ends_with("name the sector's folder otherwise"), "{error}");
+}
