@@ -33,11 +33,13 @@ fn known(truth: &str, sector: Sector) -> Vec<String> {
     for line in truth.lines() {
         let line: Value = serde_json::from_str(line).unwrap();
         // A number that a defect took from its row finds nothing.
-        if line["sector"] != sector.as_str() || !line["defects"].as_array().unwrap().is_empty() {
+        let keys = line["keys"].as_object().unwrap();
+        let spoilt = |defect: &Value| keys.keys().any(|kind| defect["field"].as_str().unwrap().ends_with(kind));
+        if line["sector"] != sector.as_str() || line["defects"].as_array().unwrap().iter().any(spoilt) {
             continue;
         }
         let record = line["record_type"].as_str().unwrap().to_owned();
-        for (kind, number) in line["keys"].as_object().unwrap() {
+        for (kind, number) in keys {
             let numbers = found.entry((record.clone(), kind.clone())).or_default();
             let one_or_more = number.as_array().map_or(std::slice::from_ref(number), Vec::as_slice);
             let more = one_or_more.iter().filter_map(Value::as_str).map(str::to_owned).collect::<Vec<_>>();
