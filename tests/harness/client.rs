@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::{BodyExt, Full};
 use proto::query::v1::query_service_client::QueryServiceClient;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -9,9 +12,11 @@ use tokio::{
 };
 use tonic::{
     Status,
+    body::Body,
     transport::{Certificate as Authority, Channel, ClientTlsConfig, Endpoint, Identity},
 };
 use tonic_types::StatusExt;
+use tower::ServiceExt;
 
 use crate::{Hub, HubFiles};
 
@@ -68,6 +73,14 @@ pub fn error_info(status: &Status) -> (String, Vec<String>) {
         .bad_request()
         .map(|request| request.field_violations.iter().map(|violation| violation.field.clone()).collect::<Vec<_>>());
     (reason, fields.unwrap_or_default())
+}
+
+/// What HTTPS (HTTP/2) answers.
+pub async fn https(channel: &Channel, request: Request<String>) -> Response<Bytes> {
+    let request = request.map(|body| Body::new(Full::new(Bytes::from(body))));
+    let answered = channel.clone().oneshot(request).await.expect("an answer");
+    let (head, body) = answered.into_parts();
+    Response::from_parts(head, body.collect().await.expect("a body").to_bytes())
 }
 
 /// What plain HTTP gives at a path; empty when nobody answers.

@@ -296,8 +296,17 @@ impl Hub {
 
     /// Where it serves metrics, when it was told to.
     pub fn metrics_address(&self) -> Option<String> {
+        self.address_after("metrics address=")
+    }
+
+    /// Where it serves the published log, when it was told to.
+    pub fn published_address(&self) -> Option<String> {
+        self.address_after("published log address=")
+    }
+
+    fn address_after(&self, words: &str) -> Option<String> {
         let lines = self.lines.lock().expect("no panic while held");
-        let address = lines.iter().find_map(|line| line.split_once("metrics address=").map(|(_, address)| address));
+        let address = lines.iter().find_map(|line| line.split_once(words).map(|(_, address)| address));
         address.map(|address| address.trim().to_owned())
     }
 

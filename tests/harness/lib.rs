@@ -9,13 +9,15 @@ mod hub;
 mod oidc;
 mod proxy;
 mod server;
+mod witness;
 
-pub use client::{Certificate, channel, channel_to, client_of, error_info, http_get, query_client};
+pub use client::{Certificate, channel, channel_to, client_of, error_info, http_get, https, query_client};
 pub use databases::{Databases, Engine, LogDatabase, execute};
 pub use hub::{Hub, HubFiles, Settings, binary, half_of};
 pub use oidc::{Provider, SigningKey};
 pub use proxy::{Fault, Proxy};
 pub use server::{DATABASE, Server};
+pub use witness::Witness;
 
 /// Whether the long form of the tests is asked for (`tests/run long`).
 pub fn long() -> bool {

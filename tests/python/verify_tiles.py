@@ -2,12 +2,18 @@
 
 Needs nothing but Python's standard library; Ed25519 is RFC 8032's own arithmetic.
 Usage: verify_tiles.py FOLDER VERIFIER_KEY
+       verify_tiles.py https://HOST:PORT VERIFIER_KEY AUTHORITY [CERTIFICATE PRIVATE_KEY]
+Over HTTPS without a certificate the hash tiles are verified, which are open to anybody; with one the entries, too.
+Further arguments `witness=VERIFIER_KEY`: these witnesses must have cosigned the checkpoint (C2SP tlog-cosignature).
 """
 
 import base64
 import hashlib
 import os
+import ssl
 import sys
+import urllib.error
+import urllib.request
 
 # ---- Ed25519 (RFC 8032, 5.1) ----
 P = 2**255 - 19
@@ -99,14 +105,69 @@ def tile_paths(level, count):
         yield f"tile/{level}/{number_path(index)}" + (f".p/{width}" if width < 256 else ""), width
 
 
-def main():
-    folder, key_text = sys.argv[1:]
-    read = lambda path: open(os.path.join(folder, path), "rb").read()
+def reader(location, authority=None, certificate=None, private_key=None):
+    """What reads a file of the log by its path."""
+    if not location.startswith("https://"):
+        return lambda path: open(os.path.join(location, path), "rb").read()
+    context = ssl.create_default_context(cafile=authority)
+    if certificate:
+        context.load_cert_chain(certificate, private_key)
+    opener = urllib.request.build_opener(urllib.request.HTTPSHandler(context=context))
 
-    name, key_id, key = key_text.split("+", 2)
+    # Who reads entries is a person.
+    officer = {"lienthong-officer-id": "1", "lienthong-officer-name": "Thanh tra".encode().decode("latin-1")}
+
+    def fetch(path):
+        request = urllib.request.Request(f"{location}/{path}", headers=officer if certificate else {})
+        with opener.open(request, timeout=10) as response:
+            headers, body = response.headers, response.read()
+        wanted = "text/plain; charset=utf-8" if path == "checkpoint" else "application/octet-stream"
+        assert headers["Content-Type"] == wanted, f"{path}: {headers['Content-Type']}"
+        immutable = path.startswith("tile/") and not path.startswith("tile/entries/")
+        assert ("immutable" in headers["Cache-Control"]) == immutable, f"{path}: {headers['Cache-Control']}"
+        return body
+
+    def read(path):
+        try:
+            return fetch(path)
+        except urllib.error.HTTPError as error:
+            # The log has grown meanwhile: a partial tile gave way to the full one, which begins with it.
+            if error.code != 404 or ".p/" not in path:
+                raise
+            return fetch(path.split(".p/")[0])
+
+    return read
+
+
+def verifier_key(text, signature_type):
+    """Name, key id and public key."""
+    name, key_id, key = text.split("+", 2)
     key = base64.b64decode(key, validate=True)
-    assert key[0] == 1 and len(key) == 33, "an Ed25519 key"
+    assert key[0] == signature_type and len(key) == 33, "an Ed25519 key of this type"
     assert hashlib.sha256(name.encode() + b"\n" + key).digest()[:4].hex() == key_id, "key id"
+    return name, key_id, key[1:]
+
+
+def verify_cosignature(text, signatures, witness):
+    name, key_id, key = verifier_key(witness, 4)
+    for line in signatures.splitlines():
+        _, signer, signature = line.split(" ")
+        signature = base64.b64decode(signature, validate=True)
+        if signer == name and signature[:4].hex() == key_id:
+            time, signature = int.from_bytes(signature[4:12], "big"), signature[12:]
+            message = f"cosignature/v1\ntime {time}\n".encode() + text.encode()
+            assert ed25519_verifies(key, message, signature), f"cosignature of {name}"
+            return
+    raise AssertionError(f"{name} has not cosigned")
+
+
+def main():
+    witnesses = [argument.removeprefix("witness=") for argument in sys.argv if argument.startswith("witness=")]
+    location, key_text, *tls = [argument for argument in sys.argv[1:] if not argument.startswith("witness=")]
+    read = reader(location, *tls)
+    with_entries = len(tls) != 1
+
+    name, key_id, key = verifier_key(key_text, 1)
 
     note = read("checkpoint").decode()
     text, signatures = note.rsplit("\n\n", 1)
@@ -116,34 +177,43 @@ def main():
         dash, signer, signature = line.split(" ")
         signature = base64.b64decode(signature, validate=True)
         if dash == "—" and signer == name and signature[:4].hex() == key_id:
-            assert ed25519_verifies(key[1:], text.encode(), signature[4:]), "signature"
-            assert not ed25519_verifies(key[1:], text.encode() + b"x", signature[4:]), "a signature of anything"
+            assert ed25519_verifies(key, text.encode(), signature[4:]), "signature"
+            assert not ed25519_verifies(key, text.encode() + b"x", signature[4:]), "a signature of anything"
             valid = True
     assert valid, "no signature of the key"
+    for witness in witnesses:
+        verify_cosignature(text, signatures, witness)
     origin, size, root = text.splitlines()[:3]
     size = int(size)
     assert origin == name, "origin"
 
     hashes = []
-    for path, width in tile_paths("entries", size):
+    for path, width in tile_paths(0, size):
+        tile = read(path)[: 32 * width]
+        hashes += [tile[at : at + 32] for at in range(0, len(tile), 32)]
+    leaves = []
+    for path, width in tile_paths("entries", size) if with_entries else ():
         bundle, at = read(path), 0
         for _ in range(width):
             length = int.from_bytes(bundle[at : at + 2], "big")
             entry = bundle[at + 2 : at + 2 + length]
             assert len(entry) == length, f"{path} is cut short"
-            hashes.append(leaf_hash(entry))
+            leaves.append(leaf_hash(entry))
             at += 2 + length
-        assert at == len(bundle), f"{path} is too long"
+        assert at == len(bundle) or location.startswith("https://"), f"{path} is too long"
+    assert not with_entries or leaves == hashes, "entries and level 0 tiles"
     assert tree_hash(hashes) == base64.b64decode(root, validate=True), "root"
 
     tiles, level, row = 0, 0, hashes
     while row:
         for number, (path, width) in enumerate(tile_paths(level, len(row))):
-            assert read(path) == b"".join(row[number * 256 : number * 256 + width]), f"{path} is another"
+            tile = read(path)
+            assert tile[: 32 * width] == b"".join(row[number * 256 : number * 256 + width]), f"{path} is another"
+            assert len(tile) == 32 * width or location.startswith("https://"), f"{path} is too long"
             tiles += 1
         row = [tree_hash(row[at : at + 256]) for at in range(0, len(row) // 256 * 256, 256)]
         level += 1
-    print(f"{size} entries, {tiles} tiles, root and signature verified independently")
+    print(f"{size} entries{'' if with_entries else ' (by their hashes)'}, {tiles} tiles, root and signature verified independently")
 
 
 main()

@@ -8,7 +8,7 @@ use prost_types::Timestamp;
 use proto::audit::v1::entry::Disclosure;
 use proto::audit::v1::{Entry, ListSubjectAccessesResponse, SubjectAccess, SubjectAccessRecord};
 
-use crate::key::VerifierKey;
+use crate::keys::LogKeys;
 use crate::note::Checkpoint;
 use crate::tiles;
 use crate::tree;
@@ -93,13 +93,13 @@ pub enum ListError {
 pub fn verify_list(
     folder: &Path,
     tree_size: u64,
-    key: &VerifierKey,
+    key: &dyn LogKeys,
     list: &ListSubjectAccessesResponse,
 ) -> Result<u64, VerifyError> {
     let covered = covered(key, list)?.tree_size;
     let at = list.at.ok_or(ListError::NoMoment)?;
     let mut listed = BTreeMap::new();
-    for access in list.accesses.iter().filter(|access| access.log_origin == key.name()) {
+    for access in list.accesses.iter().filter(|access| access.log_origin == key.origin()) {
         let log_index = access.log_index;
         if listed.insert(log_index, access).is_some() {
             return Err(ListError::Superfluous { log_index }.into());
@@ -116,7 +116,7 @@ pub fn verify_list(
             && is_open(&entry, &at);
         if belongs {
             let access = listed.remove(&log_index).ok_or(ListError::LeftOut { log_index })?;
-            if *access != seen_by_subject(key.name(), log_index, bytes, &entry) {
+            if *access != seen_by_subject(key.origin(), log_index, bytes, &entry) {
                 return Err(ListError::Changed { log_index }.into());
             }
             count += 1;
@@ -130,9 +130,9 @@ pub fn verify_list(
 }
 
 /// The checkpoint up to which a list covers the log of this key.
-pub fn covered(key: &VerifierKey, list: &ListSubjectAccessesResponse) -> Result<Checkpoint, VerifyError> {
-    let note = list.logs.iter().find(|log| log.note.split('\n').next() == Some(key.name()));
-    let note = note.ok_or_else(|| ListError::NotCovered { origin: key.name().to_owned() })?;
+pub fn covered(key: &dyn LogKeys, list: &ListSubjectAccessesResponse) -> Result<Checkpoint, VerifyError> {
+    let note = list.logs.iter().find(|log| log.note.split('\n').next() == Some(key.origin()));
+    let note = note.ok_or_else(|| ListError::NotCovered { origin: key.origin().to_owned() })?;
     Ok(Checkpoint::open(&note.note, key)?)
 }
 

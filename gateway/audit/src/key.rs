@@ -1,4 +1,5 @@
-//! The log's Ed25519 keys in the text forms of Go's `sumdb/note` and C2SP `signed-note`, and the files secrets live in.
+//! Ed25519 keys of logs and witnesses in the text forms of Go's `sumdb/note` and C2SP `signed-note`, and the files secrets
+//! live in.
 
 use std::fmt;
 use std::io::{Read, Write};
@@ -12,8 +13,10 @@ use zeroize::Zeroizing;
 
 use crate::tree::sha256;
 
-/// The signature type of plain Ed25519 in C2SP `signed-note`.
-const ED25519_TYPE: u8 = 1;
+/// What signs a cosignature, besides its time (C2SP `tlog-cosignature`).
+const COSIGNATURE_HEADER: &str = "cosignature/v1";
+/// Latest time a cosignature may state.
+const COSIGNATURE_TIME_MAX: u64 = i64::MAX as u64;
 /// Key files are one short line; anything longer is another file.
 const KEY_FILE_LENGTH_MAX: u64 = 4096;
 
@@ -35,6 +38,12 @@ pub enum KeyError {
     /// A signature type other than Ed25519.
     #[error("unknown signature type {0}")]
     SignatureType(u8),
+    /// Keys that are to be of one log have several names.
+    #[error("the keys of one log must have one name")]
+    SeveralNames,
+    /// After a key there is something else than the tree sizes it signs for.
+    #[error("after a key may stand \"from N\" and \"until N\": the tree sizes it signs for")]
+    Range,
     /// A hash key of the wrong form.
     #[error("a subject hash key is 64 hexadecimal digits")]
     SubjectHash,
@@ -59,7 +68,33 @@ pub enum KeyError {
     },
 }
 
-/// Signs the heads of the log that bears its name.
+/// What a key's signatures are, as C2SP `signed-note` tells signature types apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SignatureType {
+    /// `0x01`, Ed25519 over the text: the signature of a log.
+    Log,
+    /// `0x04`, Ed25519 over the text and the time: the cosignature of a witness (C2SP `tlog-cosignature`).
+    Cosignature,
+}
+
+impl SignatureType {
+    const fn byte(self) -> u8 {
+        match self {
+            Self::Log => 1,
+            Self::Cosignature => 4,
+        }
+    }
+
+    /// Parts a key's bytes into the type and the rest.
+    fn split(key: &[u8]) -> Result<Option<(Self, [u8; 32])>, KeyError> {
+        let Some((byte, rest)) = key.split_first() else { return Ok(None) };
+        let known = [Self::Log, Self::Cosignature].into_iter().find(|known| known.byte() == *byte);
+        let known = known.ok_or(KeyError::SignatureType(*byte))?;
+        Ok(rest.try_into().ok().map(|bytes| (known, bytes)))
+    }
+}
+
+/// Signs the checkpoints of the log that bears its name, or cosigns those of others as the witness that does.
 pub struct SigningKey {
     verifier: VerifierKey,
     pair: Ed25519KeyPair,
@@ -69,7 +104,12 @@ pub struct SigningKey {
 impl SigningKey {
     /// A fresh key for the log `name`.
     pub fn generate(name: &str) -> Result<Self, KeyError> {
-        Self::from_seed(name, random()?)
+        Self::from_seed(name, SignatureType::Log, random()?)
+    }
+
+    /// A fresh key for the witness `name`.
+    pub fn generate_for_witness(name: &str) -> Result<Self, KeyError> {
+        Self::from_seed(name, SignatureType::Cosignature, random()?)
     }
 
     /// Reads `PRIVATE+KEY+name+id+key`.
@@ -77,14 +117,14 @@ impl SigningKey {
         let rest = text.strip_prefix("PRIVATE+KEY+").ok_or(KeyError::Signing)?;
         let (name, id, key) = split_key(rest).ok_or(KeyError::Signing)?;
         let key = Zeroizing::new(key);
-        let seed = Zeroizing::new(ed25519(&key)?.ok_or(KeyError::Signing)?);
-        let key = Self::from_seed(name, seed)?;
+        let (signature_type, seed) = SignatureType::split(&key)?.ok_or(KeyError::Signing)?;
+        let key = Self::from_seed(name, signature_type, Zeroizing::new(seed))?;
         if key.verifier.id == id { Ok(key) } else { Err(KeyError::Id) }
     }
 
     /// Writes `PRIVATE+KEY+name+id+key`.
     pub fn to_text(&self) -> Zeroizing<String> {
-        let typed = Zeroizing::new(with_type(&self.seed));
+        let typed = Zeroizing::new(with_type(self.verifier.signature_type, &self.seed));
         let VerifierKey { name, id, .. } = &self.verifier;
         Zeroizing::new(format!("PRIVATE+KEY+{name}+{}+{}", hex::encode(id), *Zeroizing::new(STANDARD.encode(&*typed))))
     }
@@ -104,16 +144,23 @@ impl SigningKey {
         &self.verifier
     }
 
-    /// Ed25519 over the bytes.
-    pub(crate) fn sign(&self, message: &[u8]) -> Vec<u8> {
-        self.pair.sign(message).as_ref().to_vec()
+    /// Signs a text, at this time (seconds since 1970) if the time is signed, too.
+    pub(crate) fn sign(&self, text: &str, time: u64) -> Vec<u8> {
+        match self.verifier.signature_type {
+            SignatureType::Log => self.pair.sign(text.as_bytes()).as_ref().to_vec(),
+            SignatureType::Cosignature => {
+                let time = time.min(COSIGNATURE_TIME_MAX);
+                let signature = self.pair.sign(cosigned(text, time).as_bytes());
+                [time.to_be_bytes().as_slice(), signature.as_ref()].concat()
+            }
+        }
     }
 
-    fn from_seed(name: &str, seed: Zeroizing<[u8; 32]>) -> Result<Self, KeyError> {
+    fn from_seed(name: &str, signature_type: SignatureType, seed: Zeroizing<[u8; 32]>) -> Result<Self, KeyError> {
         let pair = Ed25519KeyPair::from_seed_unchecked(&*seed).map_err(|_| KeyError::Signing)?;
         let mut public_key = [0; 32];
         public_key.copy_from_slice(pair.public_key().as_ref());
-        Ok(Self { verifier: VerifierKey::new(name, public_key)?, pair, seed })
+        Ok(Self { verifier: VerifierKey::of_type(name, signature_type, public_key)?, pair, seed })
     }
 }
 
@@ -123,52 +170,84 @@ impl fmt::Debug for SigningKey {
     }
 }
 
-/// Checks the signatures of the log that bears its name.
+/// Checks the signatures of the log, or the cosignatures of the witness, that bears its name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VerifierKey {
     name: String,
     id: [u8; 4],
+    signature_type: SignatureType,
     public_key: [u8; 32],
 }
 
 impl VerifierKey {
-    /// The key `name` with these 32 bytes of Ed25519 public key.
+    /// The log's key `name` with these 32 bytes of Ed25519 public key.
     pub fn new(name: &str, public_key: [u8; 32]) -> Result<Self, KeyError> {
+        Self::of_type(name, SignatureType::Log, public_key)
+    }
+
+    /// The key `name` for signatures of this type.
+    pub fn of_type(name: &str, signature_type: SignatureType, public_key: [u8; 32]) -> Result<Self, KeyError> {
         if !is_key_name(name) {
             return Err(KeyError::Name);
         }
-        let digest = sha256(&[name.as_bytes(), b"\n", &with_type(&public_key)].concat());
+        let digest = sha256(&[name.as_bytes(), b"\n", &with_type(signature_type, &public_key)].concat());
         let id = [digest[0], digest[1], digest[2], digest[3]];
-        Ok(Self { name: name.to_owned(), id, public_key })
+        Ok(Self { name: name.to_owned(), id, signature_type, public_key })
     }
 
     /// Reads `name+id+key`.
     pub fn parse(text: &str) -> Result<Self, KeyError> {
         let (name, id, key) = split_key(text).ok_or(KeyError::Verifier)?;
-        let key = Self::new(name, ed25519(&key)?.ok_or(KeyError::Verifier)?)?;
+        let (signature_type, public_key) = SignatureType::split(&key)?.ok_or(KeyError::Verifier)?;
+        let key = Self::of_type(name, signature_type, public_key)?;
         if key.id == id { Ok(key) } else { Err(KeyError::Id) }
     }
 
-    /// The log's name, which is its origin.
+    /// Name of the log, by habit its origin, or of the witness.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// First four bytes of `SHA-256(name || "\n" || 0x01 || public key)`.
+    /// First four bytes of `SHA-256(name || "\n" || signature type || public key)`.
     pub fn id(&self) -> [u8; 4] {
         self.id
     }
 
-    /// True if this is the key's Ed25519 signature of the message.
-    pub(crate) fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
+    /// What its signatures are.
+    pub fn signature_type(&self) -> SignatureType {
+        self.signature_type
+    }
+
+    /// True if this is the key's signature of the text.
+    pub(crate) fn verifies(&self, text: &str, signature: &[u8]) -> bool {
+        match self.signature_type {
+            SignatureType::Log => self.verifies_bytes(text.as_bytes(), signature),
+            SignatureType::Cosignature => {
+                let Some((time, signature)) = split_cosignature(signature) else { return false };
+                time <= COSIGNATURE_TIME_MAX && self.verifies_bytes(cosigned(text, time).as_bytes(), signature)
+            }
+        }
+    }
+
+    fn verifies_bytes(&self, message: &[u8], signature: &[u8]) -> bool {
         UnparsedPublicKey::new(&ED25519, &self.public_key).verify(message, signature).is_ok()
     }
+}
+
+/// Parts a cosignature into its time, in seconds since 1970, and the Ed25519 signature.
+pub(crate) fn split_cosignature(signature: &[u8]) -> Option<(u64, &[u8])> {
+    signature.split_first_chunk::<8>().map(|(time, signature)| (u64::from_be_bytes(*time), signature))
+}
+
+/// What a cosignature signs.
+fn cosigned(text: &str, time: u64) -> String {
+    format!("{COSIGNATURE_HEADER}\ntime {time}\n{text}")
 }
 
 /// Writes `name+id+key`.
 impl fmt::Display for VerifierKey {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let key = STANDARD.encode(with_type(&self.public_key));
+        let key = STANDARD.encode(with_type(self.signature_type, &self.public_key));
         write!(formatter, "{}+{}+{key}", self.name, hex::encode(self.id))
     }
 }
@@ -226,17 +305,8 @@ fn split_key(text: &str) -> Option<(&str, [u8; 4], Vec<u8>)> {
     Some((name, id_bytes, STANDARD.decode(key).ok()?))
 }
 
-/// The 32 bytes after the signature type; None if there are more or fewer.
-fn ed25519(key: &[u8]) -> Result<Option<[u8; 32]>, KeyError> {
-    match key {
-        [ED25519_TYPE, bytes @ ..] => Ok(bytes.try_into().ok()),
-        [other, ..] => Err(KeyError::SignatureType(*other)),
-        [] => Ok(None),
-    }
-}
-
-fn with_type(key: &[u8; 32]) -> Vec<u8> {
-    [&[ED25519_TYPE], key.as_slice()].concat()
+fn with_type(signature_type: SignatureType, key: &[u8; 32]) -> Vec<u8> {
+    [&[signature_type.byte()], key.as_slice()].concat()
 }
 
 #[cfg(test)]

@@ -23,6 +23,33 @@
 //! A log lies in an SQLite file or in a PostgreSQL database ([`Location`]). A database holds the logs of any number of
 //! processes, each with its own origin and key; [`AuditLog::search`] finds the entries of all of them, and
 //! [`AuditLog::log`] reads and proves each.
+//!
+//! # Verifying, this log or any other
+//!
+//! What verifies knows nothing of entries or stores and works on every log of its kind, with any origin, leaves of any bytes
+//! and 64-bit sizes: [`tree`] checks inclusion and consistency proofs (RFC 6962, RFC 9162), [`Checkpoint::open`] signed
+//! checkpoints (C2SP `signed-note`, `tlog-checkpoint`; signatures of keys not known and extension lines are ignored),
+//! [`Checkpoint::witnessed`] cosignatures (C2SP `tlog-cosignature`), [`tiles::Reader`] computes proofs from tiles that
+//! any closure fetches, and [`tiles::verify`] checks a whole folder of them (C2SP `tlog-tiles`).
+//!
+//! ```
+//! use audit::{Checkpoint, KeyHistory, VerifierKey, tiles, tree};
+//!
+//! /// Whether a public log holds an entry: by its checkpoint, its tiles and its key alone.
+//! fn holds(
+//!     note: &str,
+//!     vkey: &str,
+//!     origin: &str,
+//!     fetch: impl Fn(&str) -> Result<Option<Vec<u8>>, audit::AuditError>,
+//!     log_index: u64,
+//!     entry: &[u8],
+//! ) -> Result<bool, Box<dyn std::error::Error>> {
+//!     let keys = KeyHistory::new(origin, vec![(VerifierKey::parse(vkey)?, 0..=u64::MAX)]);
+//!     let reader = tiles::Reader::new(fetch, Checkpoint::open(note, &keys)?);
+//!     let (leaf_hash, _proof) = reader.inclusion_proof(log_index)?;
+//!     Ok(leaf_hash == tree::leaf_hash(entry))
+//! }
+//! ```
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
@@ -30,6 +57,7 @@ pub mod disclosure;
 mod error;
 mod index;
 mod key;
+mod keys;
 mod log;
 mod meters;
 mod note;
@@ -41,12 +69,14 @@ pub mod tiles;
 pub mod tree;
 pub mod verify;
 mod view;
+pub mod witness;
 mod writer;
 
 pub use error::{AppendError, AuditError, Damage};
-pub use key::{KeyError, SigningKey, VerifierKey};
-pub use log::{Appended, AuditLog, ENTRY_LENGTH_MAX, ENTRY_VERSION, Options};
-pub use note::{Checkpoint, NoteError, NoteSignature, SignedNote};
+pub use key::{KeyError, SignatureType, SigningKey, VerifierKey};
+pub use keys::{KeyHistory, LogKeys, SigningKeys};
+pub use log::{Appended, AuditLog, ENTRY_LENGTH_MAX, ENTRY_VERSION, KeyChange, Options};
+pub use note::{Checkpoint, Cosignature, NoteError, NoteSignature, SignedNote};
 pub use reindex::rebuild_index;
 pub use search::{Filter, PAGE_SIZE_MAX, Page};
 pub use store::Location;

@@ -10,7 +10,8 @@ use tokio::task::JoinHandle;
 
 use crate::error::{AppendError, AuditError};
 use crate::index::{self, Index};
-use crate::key::{SigningKey, VerifierKey};
+use crate::key::VerifierKey;
+use crate::keys::SigningKeys;
 use crate::note::Checkpoint;
 use crate::store::{Location, Readers, postgres};
 use crate::tree::Hash;
@@ -59,7 +60,17 @@ pub struct AuditLog {
     newest: watch::Receiver<Arc<Checkpoint>>,
     readers: Readers,
     pub(crate) index: Index,
+    key_change: Option<KeyChange>,
     tasks: Mutex<Option<Tasks>>,
+}
+
+/// That a log is signed by other keys than before: ids of the keys, hex, the newest first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyChange {
+    /// Keys that signed the newest checkpoint found.
+    pub before: Vec<String>,
+    /// Keys that sign the next.
+    pub after: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -70,21 +81,29 @@ struct Tasks {
 }
 
 impl AuditLog {
-    /// Opens the log of the key at a place, or starts one there. The key's name is the log's origin.
+    /// Opens the log of the key, or keys, at a place, or starts one there. The key's name is the log's origin.
     ///
-    /// Checks that the newest checkpoint is signed by the key and fits the end of what is stored; checking everything is
+    /// Checks that the newest checkpoint is signed by one of the keys and fits the end of what is stored; checking everything is
     /// left to [`crate::verify`].
-    pub async fn open(location: &Location, key: SigningKey, options: Options) -> Result<Self, AuditError> {
-        let verifier = key.verifier().clone();
-        let writer = Writer::open(location.clone(), key, options.batch_size_max.max(1)).await?;
+    pub async fn open(location: &Location, keys: impl Into<SigningKeys>, options: Options) -> Result<Self, AuditError> {
+        let keys = keys.into();
+        let verifier = keys.current().verifier().clone();
+        let writer = Writer::open(location.clone(), keys, options.batch_size_max.max(1)).await?;
         let newest = writer.newest();
+        let key_change = writer.key_change();
         let readers = Readers::open(location, writer.log_id(), options.reader_count_max.max(1)).await?;
         let (index, indexer) = Index::open(location, &readers, newest.clone()).await?;
         let (queue, waiting) = mpsc::channel(options.queue_size_max.max(1));
         let (close, closing) = oneshot::channel();
         let writer = tokio::spawn(writer.run(waiting, closing));
         let tasks = Mutex::new(Some(Tasks { close, writer, indexer: tokio::spawn(indexer.run()) }));
-        Ok(Self { verifier, queue, newest, readers, index, tasks })
+        Ok(Self { verifier, queue, newest, readers, index, key_change, tasks })
+    }
+
+    /// How the keys the log was opened with differ from those that signed its newest checkpoint then, if they do. The next
+    /// checkpoint is signed by the new ones, so whoever opens a log says so in the first entry.
+    pub fn key_change(&self) -> Option<&KeyChange> {
+        self.key_change.as_ref()
     }
 
     /// Appends an entry and returns once it is durable, in the tree, and under a signed checkpoint.

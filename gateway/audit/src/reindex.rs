@@ -6,7 +6,7 @@ use tokio::sync::watch;
 
 use crate::error::{AuditError, Damage};
 use crate::index::Index;
-use crate::key::VerifierKey;
+use crate::keys::LogKeys;
 use crate::note::Checkpoint;
 use crate::store::{Connection, Location, Readers};
 use crate::writer;
@@ -15,14 +15,14 @@ use crate::writer;
 /// read; returns how many there are. A log in an SQLite file must not be open; one in a PostgreSQL database may be.
 pub async fn rebuild_index(
     location: &Location,
-    key: &VerifierKey,
+    key: &dyn LogKeys,
     progress: impl FnMut(u64, u64),
 ) -> Result<u64, AuditError> {
     let _lock = match location {
         Location::File(path) => Some(writer::lock(path)?),
         Location::Postgres(_) => None,
     };
-    let mut connection = Connection::read(location, key.name()).await?;
+    let mut connection = Connection::read(location, key.origin()).await?;
     let log = connection.log_id();
     let head = connection.session().newest_head().await?;
     connection.close().await?;

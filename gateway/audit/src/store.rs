@@ -22,7 +22,7 @@ use sqlx::postgres::{PgConnectOptions, PgPool};
 use sqlx::{Connection as _, PgConnection, Postgres, Sqlite, SqliteConnection, SqlitePool};
 
 use crate::error::{AuditError, Damage};
-use crate::key::VerifierKey;
+use crate::keys::{KeyHistory, LogKeys};
 use crate::tree::{self, Hash};
 
 pub(crate) mod postgres;
@@ -100,12 +100,12 @@ pub(crate) enum Connection {
 
 impl Connection {
     /// Opens the connection that writes. A missing or empty store becomes a log; with `must_exist` it does not.
-    pub(crate) async fn write(location: &Location, key: &VerifierKey, must_exist: bool) -> Result<Self, AuditError> {
+    pub(crate) async fn write(location: &Location, keys: &KeyHistory, must_exist: bool) -> Result<Self, AuditError> {
         match location {
-            Location::File(path) if must_exist => Ok(Self::Sqlite(sqlite::reopen(path, key.name()).await?)),
-            Location::File(path) => Ok(Self::Sqlite(sqlite::create_or_open(path, key.name()).await?)),
+            Location::File(path) if must_exist => Ok(Self::Sqlite(sqlite::reopen(path, keys.origin()).await?)),
+            Location::File(path) => Ok(Self::Sqlite(sqlite::create_or_open(path, keys.origin()).await?)),
             Location::Postgres(options) => {
-                let (connection, log) = postgres::write(location, options, key, must_exist).await?;
+                let (connection, log) = postgres::write(location, options, keys, must_exist).await?;
                 Ok(Self::Postgres(connection, log))
             }
         }

@@ -7,7 +7,8 @@
 //! | `tile/entries/<N>` | the 256 entries under the level 0 tile of the same number, each after its length (two bytes, big-endian) |
 //!
 //! The last tile of a level is partial and ends in `.p/<W>`. [`export`] writes these files from a log's database,
-//! [`verify`] needs nothing but them and the log's public key. Serving them is left to any web server.
+//! [`verify`] needs nothing but them and the log's public key, and [`Reader`] computes proofs from them.
+//! Serving them is left to any web server.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -18,10 +19,12 @@ use crate::tree::Hash;
 use crate::verify::VerifyError;
 
 mod export;
+mod reader;
 mod state;
 mod verify;
 
-pub use export::{Exported, export};
+pub use export::{Exported, Publication, Staged, export};
+pub use reader::{Files, Folder, Reader};
 pub use verify::{Report, verify};
 
 /// Hashes in a full tile, entries in a full bundle.
@@ -30,6 +33,8 @@ pub const WIDTH: u64 = 256;
 const HEIGHT: u32 = 8;
 /// No tree of 2^64 leaves has more levels of tiles.
 const LEVEL_COUNT_MAX: u32 = 8;
+/// The highest level C2SP `tlog-tiles` lets a path name.
+const LEVEL_MAX: u32 = 63;
 /// Name of the checkpoint's file.
 const CHECKPOINT: &str = "checkpoint";
 
@@ -55,6 +60,23 @@ impl Tile {
     pub fn entries(index: u64, tree_size: u64) -> Option<Self> {
         let width = width(0, index, tree_size);
         (width > 0).then_some(Self { level: None, index, width })
+    }
+
+    /// The tile whose file lies at this path below the log's folder; none if no tile's does.
+    pub fn parse(path: &str) -> Option<Self> {
+        let (level, rest) = path.strip_prefix("tile/")?.split_once('/')?;
+        let level = match level {
+            "entries" => None,
+            level => Some(level.parse().ok().filter(|level| *level <= LEVEL_MAX)?),
+        };
+        let (number, width) = match rest.split_once(".p/") {
+            Some((number, width)) => (number, width.parse().ok().filter(|width| (1..WIDTH).contains(width))?),
+            None => (rest, WIDTH),
+        };
+        let digits: String = number.split('/').map(|part| part.strip_prefix('x').unwrap_or(part)).collect();
+        let tile = Self { level, index: digits.parse().ok()?, width };
+        // There is one way to write a path.
+        (tile.path() == path).then_some(tile)
     }
 
     /// Where the file lies below the log's folder, for example `tile/0/x001/234.p/17`.
@@ -126,7 +148,7 @@ fn read(folder: &Path, tile: &Tile) -> Result<(String, Vec<u8>), VerifyError> {
     Err(Damage::TileMissing { path }.into())
 }
 
-fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>, AuditError> {
+pub(crate) fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>, AuditError> {
     match fs::read(path) {
         Ok(bytes) => Ok(Some(bytes)),
         Err(source) if source.kind() == ErrorKind::NotFound => Ok(None),
@@ -174,7 +196,7 @@ fn file_error(path: &Path, source: std::io::Error) -> AuditError {
 }
 
 /// Writes a file so that it is there as a whole or not at all. Its folder is synchronised by the caller.
-fn write(path: &Path, bytes: &[u8], durable: bool) -> Result<(), AuditError> {
+pub(crate) fn write(path: &Path, bytes: &[u8], durable: bool) -> Result<(), AuditError> {
     let failed = |source| file_error(path, source);
     let mut temporary = PathBuf::from(path).into_os_string();
     temporary.push(".new");
@@ -184,6 +206,12 @@ fn write(path: &Path, bytes: &[u8], durable: bool) -> Result<(), AuditError> {
         file.sync_all().map_err(failed)?;
     }
     fs::rename(&temporary, path).map_err(failed)
+}
+
+/// Makes the names in a folder durable.
+pub(crate) fn synchronise(folder: &Path) -> Result<(), AuditError> {
+    let synchronised = fs::File::open(folder).and_then(|folder| folder.sync_all());
+    synchronised.map_err(|source| file_error(folder, source))
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::iter::Peekable;
 use std::ops::Range;
 
 use crate::error::{AuditError, Damage};
-use crate::key::VerifierKey;
+use crate::keys::LogKeys;
 use crate::note::{Checkpoint, NoteError};
 use crate::store::{Connection, Heads, Location, Session};
 use crate::tree::{self, Frontier, Hash, ProofError};
@@ -86,11 +86,11 @@ pub struct Report {
 /// thing wrong and says what and where it is. Memory is constant.
 pub async fn verify_store(
     location: &Location,
-    key: &VerifierKey,
+    key: &dyn LogKeys,
     kept: &[Checkpoint],
     mut progress: impl FnMut(Progress),
 ) -> Result<Report, VerifyError> {
-    let mut connection = Connection::read(location, key.name()).await?;
+    let mut connection = Connection::read(location, key.origin()).await?;
     connection.begin_snapshot().await?;
     let mut session = connection.session();
     let (tree_size, _) = session.newest_head().await?.ok_or(Damage::CheckpointMissing)?;
@@ -128,7 +128,7 @@ pub fn verify_entry(
     log_index: u64,
     proof: &[Hash],
     note: &str,
-    key: &VerifierKey,
+    key: &dyn LogKeys,
 ) -> Result<Checkpoint, VerifyError> {
     verify_leaf(&tree::leaf_hash(entry_bytes), log_index, proof, note, key)
 }
@@ -139,7 +139,7 @@ pub fn verify_leaf(
     log_index: u64,
     proof: &[Hash],
     note: &str,
-    key: &VerifierKey,
+    key: &dyn LogKeys,
 ) -> Result<Checkpoint, VerifyError> {
     let checkpoint = Checkpoint::open(note, key)?;
     tree::verify_inclusion(leaf_hash, log_index, checkpoint.tree_size, proof, &checkpoint.root_hash)?;
@@ -151,7 +151,7 @@ pub fn verify_growth(
     older_note: &str,
     newer_note: &str,
     proof: &[Hash],
-    key: &VerifierKey,
+    key: &dyn LogKeys,
 ) -> Result<(Checkpoint, Checkpoint), VerifyError> {
     let (older, newer) = (Checkpoint::open(older_note, key)?, Checkpoint::open(newer_note, key)?);
     tree::verify_consistency(older.tree_size, &older.root_hash, newer.tree_size, &newer.root_hash, proof)?;
@@ -160,7 +160,7 @@ pub fn verify_growth(
 
 /// The state of a verification: the tree as recomputed from the entries so far.
 struct Walk<'k> {
-    key: &'k VerifierKey,
+    key: &'k dyn LogKeys,
     kept: Peekable<std::vec::IntoIter<&'k Checkpoint>>,
     frontier: Frontier,
     checkpoint_count: u64,

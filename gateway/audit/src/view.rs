@@ -11,6 +11,7 @@ use tokio::sync::watch;
 
 use crate::error::{AuditError, Damage};
 use crate::key::VerifierKey;
+use crate::keys::{KeyHistory, LogKeys};
 use crate::note::Checkpoint;
 use crate::store::postgres::LogRow;
 use crate::store::{LogId, Readers};
@@ -36,21 +37,22 @@ pub struct LogView {
 pub(crate) enum Newest {
     /// This process writes it.
     Watched(watch::Receiver<Arc<Checkpoint>>),
-    /// Another process does.
-    Stored,
+    /// Another process does, under these keys.
+    Stored(Arc<KeyHistory>),
 }
 
 impl LogView {
     /// The log of another process.
     pub(crate) async fn other(row: LogRow, readers: &Readers) -> Result<Self, AuditError> {
-        let verifier = VerifierKey::parse(&row.verifier_key)
-            .map_err(|_| AuditError::Damaged(Damage::KeyInvalid { origin: row.origin.clone() }))?;
+        let invalid = || AuditError::Damaged(Damage::KeyInvalid { origin: row.origin.clone() });
+        let keys = KeyHistory::parse(&row.verifier_keys).map_err(|_| invalid())?;
+        let verifier = keys.keys().first().ok_or_else(invalid)?.0.clone();
         let readers = readers.of(row.id);
-        let checkpoint = Arc::new(newest(&readers, &verifier).await?);
-        Ok(Self { id: row.id, verifier, checkpoint, readers, newest: Newest::Stored })
+        let checkpoint = Arc::new(newest(&readers, &keys).await?);
+        Ok(Self { id: row.id, verifier, checkpoint, readers, newest: Newest::Stored(Arc::new(keys)) })
     }
 
-    /// The log's name and public key. That of another process's log is what it entered into the store.
+    /// The log's name and public key, the newest if several sign. That of another process's log is what it entered into the store.
     pub fn verifier(&self) -> &VerifierKey {
         &self.verifier
     }
@@ -81,6 +83,7 @@ impl LogView {
         let checkpoint = (self.checkpoint.tree_size == tree_size).then(|| proto::audit::v1::Checkpoint {
             note: self.checkpoint.note.clone(),
             verifier_key: self.verifier.to_string(),
+            ..Default::default()
         });
         Ok(InclusionProof {
             log_index,
@@ -153,9 +156,9 @@ impl LogView {
                     Err(_) => return Ok(false),
                 }
             }
-            Newest::Stored => {
+            Newest::Stored(keys) => {
                 tokio::time::sleep(TAIL_INTERVAL).await;
-                self.checkpoint = Arc::new(newest(&self.readers, &self.verifier).await?);
+                self.checkpoint = Arc::new(newest(&self.readers, keys.as_ref()).await?);
             }
         }
         Ok(true)
@@ -180,9 +183,8 @@ impl LogView {
 }
 
 /// The newest checkpoint of a log another process writes.
-async fn newest(readers: &Readers, verifier: &VerifierKey) -> Result<Checkpoint, AuditError> {
+async fn newest(readers: &Readers, keys: &dyn LogKeys) -> Result<Checkpoint, AuditError> {
     let head = readers.acquire().await?.session().newest_head().await?;
     let (tree_size, note) = head.ok_or(AuditError::Damaged(Damage::CheckpointMissing))?;
-    Checkpoint::open(&note, verifier)
-        .map_err(|reason| AuditError::Damaged(Damage::CheckpointInvalid { tree_size, reason }))
+    Checkpoint::open(&note, keys).map_err(|reason| AuditError::Damaged(Damage::CheckpointInvalid { tree_size, reason }))
 }

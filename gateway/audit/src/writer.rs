@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::error::{AppendError, AuditError, Damage};
-use crate::key::SigningKey;
-use crate::log::Appended;
+use crate::keys::SigningKeys;
+use crate::log::{Appended, KeyChange};
 use crate::meters;
-use crate::note::{Checkpoint, NoteError};
+use crate::note::{Checkpoint, NoteError, SignedNote};
 use crate::store::{Batch, Connection, Location, LogId};
 use crate::tree::{self, Frontier};
 
@@ -30,7 +30,7 @@ pub(crate) struct Pending {
 /// Owns the writing connection and the state of the tree that goes with it.
 pub(crate) struct Writer {
     location: Location,
-    key: SigningKey,
+    keys: SigningKeys,
     state: Option<State>,
     newest: watch::Sender<Arc<Checkpoint>>,
     batch_size_max: usize,
@@ -66,27 +66,37 @@ struct State {
 
 impl Writer {
     /// Opens the log, checks its end, and starts it with the checkpoint of the empty tree if it is new.
-    pub(crate) async fn open(location: Location, key: SigningKey, batch_size_max: usize) -> Result<Self, AuditError> {
+    pub(crate) async fn open(location: Location, keys: SigningKeys, batch_size_max: usize) -> Result<Self, AuditError> {
         let lock = match &location {
             Location::File(path) => Some(lock(path)?),
             // The connection holds the log.
             Location::Postgres(_) => None,
         };
-        let mut connection = Connection::write(&location, key.verifier(), false).await?;
+        let mut connection = Connection::write(&location, &keys.verifiers(), false).await?;
         if connection.session().newest_head().await?.is_none() {
             connection.session().check_ends(0).await?;
-            let empty = Checkpoint::sign(0, tree::empty_root(), &key)?;
+            let empty = Checkpoint::sign_with(0, tree::empty_root(), &keys)?;
             connection.insert_head(0, &empty.note).await?;
         }
-        let (frontier, checkpoint) = read_head(&mut connection, &key).await?;
+        let (frontier, checkpoint) = read_head(&mut connection, &keys).await?;
         let (newest, _) = watch::channel(Arc::new(checkpoint));
         let state = Some(State { connection, frontier });
-        Ok(Self { location, key, state, newest, batch_size_max, last_kept: None, lock })
+        Ok(Self { location, keys, state, newest, batch_size_max, last_kept: None, lock })
     }
 
     /// Number of the log within its store.
     pub(crate) fn log_id(&self) -> LogId {
         self.state.as_ref().map_or(0, |state| state.connection.log_id())
+    }
+
+    /// How the keys differ from those that signed the newest checkpoint, if they do.
+    pub(crate) fn key_change(&self) -> Option<KeyChange> {
+        let newest = self.newest.borrow().clone();
+        let note = SignedNote::parse(&newest.note).ok()?;
+        let own = note.signatures.iter().filter(|signature| signature.name == newest.origin);
+        let before: Vec<_> = own.map(|signature| hex::encode(signature.key_id)).collect();
+        let after: Vec<_> = self.keys.all().map(|key| hex::encode(key.verifier().id())).collect();
+        (before != after).then_some(KeyChange { before, after })
     }
 
     /// Where each new checkpoint is published once it is durable.
@@ -170,7 +180,7 @@ impl Writer {
             batch.lengths.push(entry.len());
             batch.entries.extend_from_slice(entry);
         }
-        let checkpoint = Checkpoint::sign(frontier.size(), frontier.root(), &self.key)?;
+        let checkpoint = Checkpoint::sign_with(frontier.size(), frontier.root(), &self.keys)?;
         batch.tree_size = checkpoint.tree_size;
         batch.note = checkpoint.note.clone();
 
@@ -196,7 +206,7 @@ impl Writer {
         if !state.connection.settle(error).await {
             return;
         }
-        let read = match read_head(&mut state.connection, &self.key).await {
+        let read = match read_head(&mut state.connection, &self.keys).await {
             Ok((frontier, checkpoint)) => self.adopt(State { connection: state.connection, frontier }, checkpoint),
             Err(error) => Err(error),
         };
@@ -207,8 +217,8 @@ impl Writer {
 
     async fn ensure_state(&mut self) -> Result<(), AuditError> {
         if self.state.is_none() {
-            let mut connection = Connection::write(&self.location, self.key.verifier(), true).await?;
-            let (frontier, checkpoint) = read_head(&mut connection, &self.key).await?;
+            let mut connection = Connection::write(&self.location, &self.keys.verifiers(), true).await?;
+            let (frontier, checkpoint) = read_head(&mut connection, &self.keys).await?;
             self.adopt(State { connection, frontier }, checkpoint)?;
         }
         Ok(())
@@ -234,11 +244,11 @@ impl Writer {
 }
 
 /// The newest checkpoint and the frontier it stands for, checked against each other and the ends of the tables.
-async fn read_head(connection: &mut Connection, key: &SigningKey) -> Result<(Frontier, Checkpoint), AuditError> {
+async fn read_head(connection: &mut Connection, keys: &SigningKeys) -> Result<(Frontier, Checkpoint), AuditError> {
     let damaged = AuditError::Damaged;
     let mut session = connection.session();
     let (tree_size, note) = session.newest_head().await?.ok_or(damaged(Damage::CheckpointMissing))?;
-    let checkpoint = Checkpoint::open(&note, key.verifier()).map_err(|reason| match reason {
+    let checkpoint = Checkpoint::open(&note, &keys.verifiers()).map_err(|reason| match reason {
         NoteError::NotSigned { .. } => AuditError::Note(reason),
         reason => damaged(Damage::CheckpointInvalid { tree_size, reason }),
     })?;

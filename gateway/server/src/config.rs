@@ -9,13 +9,14 @@ use std::{
 
 use adapter_sdk::SecretUrl;
 use anyhow::{Context, bail};
-use audit::Location;
 use serde::Deserialize;
 
 use crate::sectors;
 
+mod audit;
 mod lookup;
 
+pub(crate) use self::audit::{AuditConfig, LogReference, WitnessConfig};
 pub(crate) use lookup::LookupConfig;
 
 /// The whole file.
@@ -163,37 +164,6 @@ pub(crate) struct AccessConfig {
     pub(crate) agencies: PathBuf,
     /// The hub's own quotas; absent: only agreements limit.
     pub(crate) quotas: Option<PathBuf>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct AuditConfig {
-    /// Where the log is: an SQLite file, made when absent, or a PostgreSQL database.
-    pub(crate) database: LogReference,
-    /// File with the log's signing key (`lienthong dev ca` makes one). The key's name is the log's origin.
-    pub(crate) signing_key: PathBuf,
-    /// File with the key that hashes subjects' numbers: 32 bytes or more.
-    pub(crate) subject_key: PathBuf,
-    /// Files with keys used before it: entries made with them are still found by a subject's number.
-    #[serde(default)]
-    pub(crate) older_subject_keys: Vec<PathBuf>,
-    /// Folder in which the log is published as files while the hub runs; absent: it is not.
-    pub(crate) tiles: Option<PathBuf>,
-    /// Days after which a citizen sees an access whose agreement delays disclosure.
-    #[serde(default = "AuditConfig::disclosure_delay_days")]
-    pub(crate) disclosure_delay_days: u32,
-    /// Entries that may wait to be written; beyond it calls are refused.
-    #[serde(default = "AuditConfig::queue_entries_max")]
-    pub(crate) queue_entries_max: usize,
-}
-
-impl AuditConfig {
-    const fn disclosure_delay_days() -> u32 {
-        365
-    }
-    const fn queue_entries_max() -> usize {
-        4_096
-    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -367,26 +337,6 @@ pub(crate) struct RemoteConfig {
     pub(crate) private_key: PathBuf,
 }
 
-/// Where the log is: the path of an SQLite file, or a reference as a source's.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(untagged, expecting = "the path of an SQLite file, or { url_file = … } or { url_env = … }")]
-pub(crate) enum LogReference {
-    /// An SQLite file.
-    File(PathBuf),
-    /// A database.
-    Database(DatabaseReference),
-}
-
-impl LogReference {
-    /// Where that is; relative paths start in `folder`.
-    pub(crate) fn location(&self, folder: &Path) -> anyhow::Result<Location> {
-        match self {
-            Self::File(path) | Self::Database(DatabaseReference::Sqlite(path)) => Ok(Location::File(folder.join(path))),
-            Self::Database(reference) => Ok(Location::postgres(&reference.address(folder)?)?),
-        }
-    }
-}
-
 /// Where a database is. Addresses with credentials are never written into the configuration itself.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "snake_case")]
@@ -456,9 +406,7 @@ impl Config {
 
     fn check(&self) -> anyhow::Result<()> {
         self.server.check()?;
-        if self.audit.queue_entries_max == 0 {
-            bail!("audit.queue_entries_max must be at least 1");
-        }
+        self.audit.check()?;
         if self.telemetry.trace_percent > 100 {
             bail!("telemetry.trace_percent must be at most 100");
         }

@@ -16,6 +16,7 @@ use crate::{
     admission::Limit,
     call::Timeouts,
     current::{InForce, Snapshot},
+    grpc::Calls,
     listen::{self, Listening, told_to_stop},
     metrics::Methods,
     rejections::{self, Strangers},
@@ -180,22 +181,26 @@ pub(crate) async fn start(config: Config, hangup: Signal) -> anyhow::Result<Runn
     let (limit, strangers) = (Limit::new(server.calls_max), Strangers::default());
     let handler = AdapterHandler { lending: Arc::clone(&lending), timeouts, limit: limit.clone() };
     let service = AdapterServiceServer::new(handler).max_decoding_message_size(server.request_bytes_max);
-    let listening = Arc::new(Listening {
+    let listening = Listening {
         trust_domain: server.trust_domain.clone(),
         handshake_timeout: Duration::from_millis(server.handshake_timeout_ms),
         connection_age_max: Duration::from_secs(server.connection_age_max_s),
         shutdown_timeout: Duration::from_secs(server.shutdown_timeout_s),
-        timeouts,
         current: Arc::clone(&lending) as Arc<dyn InForce>,
+        strangers: strangers.clone(),
+    };
+    let calls = Calls {
+        timeouts,
         methods: Methods::new(&schema),
+        current: Arc::clone(&lending) as Arc<dyn InForce>,
         strangers: strangers.clone(),
         routes: Routes::new(service),
-    });
+    };
     let listener =
         TcpListener::bind(server.listen).await.with_context(|| format!("cannot listen on {}", server.listen))?;
     tracing::info!(address = %listener.local_addr()?, "listening");
     let (stop, stopped) = watch::channel(false);
-    let serving = tokio::spawn(listen::run(listening, listener, stopped.clone()));
+    let serving = tokio::spawn(listen::run(listening, Arc::new(calls), listener, stopped.clone()));
     let counting = tokio::spawn(count_refused(record.clone(), limit, strangers, stopped.clone()));
     let reloading = tokio::spawn(Reloader::new(config, schema, lending).run(hangup, stopped));
     Ok(Running { stop, serving, reloading, counting, record })

@@ -10,12 +10,15 @@ mod config;
 mod current;
 mod descriptors;
 mod expiry;
+mod grpc;
+mod https;
 mod identity;
 mod lending;
 mod listen;
 mod metrics;
 mod parse;
 mod publish;
+mod published;
 mod readiness;
 mod reflection;
 mod rejections;
@@ -30,6 +33,7 @@ mod status;
 mod telemetry;
 mod tls;
 mod tokens;
+mod witnesses;
 
 use std::process::ExitCode;
 

@@ -34,7 +34,9 @@ use query::{BreakerState, DURATION_BOUNDS};
 use tokio::{net::TcpListener, sync::watch};
 use tonic::{Code, body::Body};
 
-use crate::{admission::Limit, config::TelemetryConfig, current::Current, listen::told_to_stop, readiness::Readiness};
+use crate::{
+    admission::Limit, config::TelemetryConfig, current::Current, listen, publish::Published, readiness::Readiness,
+};
 
 /// Name of the hub's meter.
 const METER: &str = "lienthong";
@@ -146,13 +148,22 @@ struct Observed {
     current: Arc<Current>,
     readiness: Arc<Readiness>,
     limit: Limit,
+    published: Published,
 }
 
 /// Lets the gauges be read whenever metrics are collected, from whatever is in force then; nothing once the hub has ended.
-pub(crate) fn observe(current: &Arc<Current>, readiness: &Arc<Readiness>, limit: &Limit) {
+pub(crate) fn observe(
+    current: &Arc<Current>,
+    readiness: &Arc<Readiness>,
+    limit: &Limit,
+    published: &watch::Receiver<Published>,
+) {
+    let published = published.clone();
     let (current, readiness, limit) = (Arc::downgrade(current), Arc::downgrade(readiness), limit.clone());
-    let look =
-        move || Some(Observed { current: current.upgrade()?, readiness: readiness.upgrade()?, limit: limit.clone() });
+    let look = move || {
+        let (current, readiness) = (current.upgrade()?, readiness.upgrade()?);
+        Some(Observed { current, readiness, limit: limit.clone(), published: published.borrow().clone() })
+    };
     gauge(
         "lienthong.source.breaker",
         "Whether a source is asked: 0 closed, 1 half open, 2 open",
@@ -187,6 +198,17 @@ pub(crate) fn observe(current: &Arc<Current>, readiness: &Arc<Readiness>, limit:
     gauge("lienthong.audit.waiting", "Entries waiting to be written", &look, |seen, tell| {
         tell(seen.current.hub().audit.waiting() as f64, &[]);
     });
+    gauge("lienthong.audit.published", "Entries that the published checkpoint covers", &look, |seen, tell| {
+        if let Some(checkpoint) = &seen.published.checkpoint {
+            tell(checkpoint.tree_size as f64, &[]);
+        }
+    });
+    gauge(
+        "lienthong.audit.cosignatures_lacking",
+        "Cosignatures of witnesses that the newest checkpoint lacks to be published",
+        &look,
+        |seen, tell| tell(seen.published.cosignatures_lacking as f64, &[]),
+    );
     gauge(
         "lienthong.certificate.days_left",
         "How long certificates and revocation lists still hold, by file",
@@ -248,27 +270,15 @@ pub(crate) async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
 }
 
 /// Serves `GET /metrics` until told to stop.
-pub(crate) async fn serve(listener: TcpListener, mut stop: watch::Receiver<bool>) {
-    loop {
-        let stream = tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => stream,
-                Err(error) => {
-                    tracing::warn!(%error, "cannot accept a connection for metrics");
-                    tokio::time::sleep(Duration::from_millis(50)).await;
-                    continue;
-                }
-            },
-            () = told_to_stop(&mut stop) => return,
-        };
-        tokio::spawn(async move {
-            let service = TowerToHyperService::new(tower::service_fn(|request| std::future::ready(page(&request))));
-            let served = auto::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service).await;
-            if let Err(error) = served {
-                tracing::debug!(%error, "connection for metrics broke");
-            }
-        });
-    }
+pub(crate) async fn serve(listener: TcpListener, stop: watch::Receiver<bool>) {
+    let connection = |stream| async move {
+        let service = TowerToHyperService::new(tower::service_fn(|request| std::future::ready(page(&request))));
+        let served = auto::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service).await;
+        if let Err(error) = served {
+            tracing::debug!(%error, "connection for metrics broke");
+        }
+    };
+    listen::accept(listener, Duration::ZERO, stop, connection).await;
 }
 
 fn page(request: &Request<Incoming>) -> Result<Response<Body>, http::Error> {

@@ -14,6 +14,7 @@ use crate::{
     current::{Current, InForce as _},
     expiry,
     listen::told_to_stop,
+    publish::{self, Published},
 };
 
 /// Longest wait for one source.
@@ -50,12 +51,17 @@ fn health_name(id: &str) -> String {
     format!("lienthong.source.{id}")
 }
 
+const fn status_of(well: bool) -> ServingStatus {
+    if well { ServingStatus::Serving } else { ServingStatus::NotServing }
+}
+
 /// Asks all sources side by side at an interval, and when they change, until told to stop.
 pub(crate) async fn watch(
     readiness: Arc<Readiness>,
     current: Arc<Current>,
     mut health: HealthReporter,
     interval: Duration,
+    mut published: watch::Receiver<Published>,
     mut stop: watch::Receiver<bool>,
 ) {
     let mut changes = current.changes();
@@ -64,11 +70,14 @@ pub(crate) async fn watch(
         tokio::select! {
             _ = ticks.tick() => {}
             _ = changes.changed() => {}
+            // Without a publication there is nobody to tell.
+            Ok(()) = published.changed() => {}
             () = told_to_stop(&mut stop) => return,
         }
         let ending = expiry::ending_soon(&current.snapshot(), chrono::Utc::now());
-        let status = if ending.is_empty() { ServingStatus::Serving } else { ServingStatus::NotServing };
-        health.set_service_status(expiry::HEALTH_NAME, status).await;
+        health.set_service_status(expiry::HEALTH_NAME, status_of(ending.is_empty())).await;
+        let well = published.borrow_and_update().is_well();
+        health.set_service_status(publish::HEALTH_NAME, status_of(well)).await;
         let sources = Arc::clone(&current.hub().sources);
         for gone in readiness.retain(&sources) {
             health.clear_service_status(&health_name(&gone)).await;
@@ -81,8 +90,7 @@ pub(crate) async fn watch(
                 if readiness.set(source, ready).unwrap_or(false) != ready {
                     tracing::info!(lienthong.source = source, ready, "source readiness changed");
                 }
-                let status = if ready { ServingStatus::Serving } else { ServingStatus::NotServing };
-                health.set_service_status(health_name(source), status).await;
+                health.set_service_status(health_name(source), status_of(ready)).await;
             }
         });
         futures::future::join_all(round).await;

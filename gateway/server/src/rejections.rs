@@ -113,15 +113,29 @@ const REFUSED_INTERVAL: Duration = Duration::from_secs(1);
 /// Those who were turned away before it was known who they are: how many, for which reason. An entry each would let anybody
 /// who reaches the port fill the log.
 #[derive(Clone, Default)]
-pub(crate) struct Strangers(Arc<Mutex<BTreeMap<&'static str, u64>>>);
+pub(crate) struct Strangers(Arc<Mutex<BTreeMap<(&'static str, &'static str), u64>>>);
+
+/// Event of those turned away.
+const TURNED_AWAY: &str = "callers without a valid certificate refused";
+/// Event of those who read entries where anybody may.
+const READ_BY_ANYBODY: &str = "entries read by anybody";
 
 impl Strangers {
-    /// Counts one.
+    /// Counts one who is turned away.
     pub(crate) fn note(&self, reason: &'static str) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(reason).or_default() += 1;
+        self.count(TURNED_AWAY, reason);
     }
 
-    fn take(&self) -> BTreeMap<&'static str, u64> {
+    /// Counts one who reads entries where anybody may.
+    pub(crate) fn note_reading(&self, what: &'static str) {
+        self.count(READ_BY_ANYBODY, what);
+    }
+
+    fn count(&self, event: &'static str, reason: &'static str) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner).entry((event, reason)).or_default() += 1;
+    }
+
+    fn take(&self) -> BTreeMap<(&'static str, &'static str), u64> {
         std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
@@ -150,11 +164,11 @@ pub(crate) async fn watch_refused(
 /// Records the calls refused since the last time, an entry for each system, and the strangers, an entry for each reason.
 /// Whether calls were refused.
 pub(crate) async fn record_refused(log: &AuditLog, limit: &Limit, strangers: &Strangers) -> bool {
-    for (reason, count) in strangers.take() {
+    for ((event, reason), count) in strangers.take() {
         let count = count.to_string();
         let details = [("reason", reason), ("count", count.as_str())];
-        if let Err(error) = record_event(log, "callers without a valid certificate refused", &details).await {
-            tracing::error!(%error, reason, count, "refused callers are not in the log");
+        if let Err(error) = record_event(log, event, &details).await {
+            tracing::error!(%error, reason, count, "callers counted are not in the log");
         }
     }
     let refused = limit.take_refused();

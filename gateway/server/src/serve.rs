@@ -9,7 +9,7 @@ use std::{
 
 use access::{AccessFiles, AccessSet};
 use anyhow::Context;
-use audit::{AuditLog, Location, SigningKey, SubjectHasher};
+use audit::{AuditLog, KeyChange, Location, SigningKey, SigningKeys, SubjectHasher};
 use proto::{
     Schema,
     audit::v1::{self as wire, audit_service_server::AuditServiceServer, entry},
@@ -31,9 +31,11 @@ use crate::{
     call::Timeouts,
     config::Config,
     current::{Current, InForce, RecordTypes, Snapshot},
+    grpc::Calls,
     listen::{self, Listening},
     metrics::{self, Methods},
-    publish::Publisher,
+    publish::{Published, Publisher},
+    published::PublishedLog,
     readiness::{self, Readiness},
     reflection,
     rejections::{self, Strangers},
@@ -43,6 +45,7 @@ use crate::{
     sources::OpenSources,
     tls::Trust,
     tokens::Tokens,
+    witnesses::Witnesses,
 };
 
 /// A hub that answers.
@@ -51,6 +54,7 @@ pub(crate) struct Running {
     pub(crate) address: SocketAddr,
     stop: watch::Sender<bool>,
     serving: JoinHandle<()>,
+    serving_files: Option<JoinHandle<()>>,
     watching: JoinHandle<()>,
     reloading: JoinHandle<()>,
     counting: JoinHandle<()>,
@@ -69,9 +73,10 @@ pub(crate) struct Parts {
     pub(crate) sources: OpenSources,
     trust: Trust,
     tokens: Tokens,
-    signing_key: SigningKey,
+    signing_keys: SigningKeys,
     hasher: SubjectHasher,
     log_location: Location,
+    witnesses: Witnesses,
 }
 
 impl Parts {
@@ -88,12 +93,19 @@ impl Parts {
             sources: OpenSources::open(config, &schema)?,
             trust: Trust::load(&config.tls, config.folder())?,
             tokens: Tokens::load(config)?,
-            signing_key: SigningKey::load(&config.path(&config.audit.signing_key))?,
+            signing_keys: signing_keys(config)?,
+            witnesses: Witnesses::load(config)?,
             hasher: hasher(config)?,
             log_location: config.audit.database.location(config.folder()).context("audit.database")?,
             schema,
         })
     }
+}
+
+fn signing_keys(config: &Config) -> anyhow::Result<SigningKeys> {
+    let load = |path: &PathBuf| SigningKey::load(&config.path(path));
+    let older = config.audit.older_signing_keys.iter().map(load).collect::<Result<_, _>>()?;
+    Ok(SigningKeys::new(load(&config.audit.signing_key)?, older)?)
 }
 
 fn hasher(config: &Config) -> anyhow::Result<SubjectHasher> {
@@ -135,14 +147,15 @@ pub(crate) async fn start(config: &Config, hangup: Option<Signal>) -> anyhow::Re
     if let Location::File(file) = &parts.log_location {
         make_folder(file)?;
     }
-    let audit = AuditLog::open(&parts.log_location, parts.signing_key, options).await?;
-    let publishing = config.audit.tiles.as_ref().map(|folder| {
-        let publisher = Publisher {
-            location: parts.log_location.clone(),
-            key: audit.verifier().clone(),
-            folder: config.path(folder),
-        };
-        tokio::spawn(publisher.run(audit.checkpoints()))
+    let keys = parts.signing_keys.verifiers();
+    let audit = AuditLog::open(&parts.log_location, parts.signing_keys, options).await?;
+    let (state, published_state) = watch::channel(Published::default());
+    let publisher = config.audit.tiles.as_ref().map(|folder| Publisher {
+        location: parts.log_location.clone(),
+        keys,
+        folder: config.path(folder),
+        witnesses: parts.witnesses,
+        state,
     });
     let hub = Hub {
         schema: parts.schema,
@@ -152,9 +165,11 @@ pub(crate) async fn start(config: &Config, hangup: Option<Signal>) -> anyhow::Re
         hasher: Arc::new(parts.hasher),
         disclosure_delay: Duration::from_secs(u64::from(config.audit.disclosure_delay_days) * 86_400),
     };
-    let listener = TcpListener::bind(config.server.listen)
-        .await
-        .with_context(|| format!("cannot listen on {}", config.server.listen))?;
+    let listener = bind(config.server.listen).await?;
+    let published = match (&config.audit.tiles, config.audit.tiles_listen) {
+        (Some(folder), Some(address)) => Some((config.path(folder), bind(address).await?)),
+        _ => None,
+    };
     let address = listener.local_addr()?;
     let details = [
         ("version", env!("CARGO_PKG_VERSION")),
@@ -164,7 +179,13 @@ pub(crate) async fn start(config: &Config, hangup: Option<Signal>) -> anyhow::Re
         ("identity_providers_digest", parts.tokens.digest()),
         ("record_types_digest", &parts.record_types_digest),
     ];
+    // First of all: the checkpoint that covers it is the first the new keys sign.
+    if let Some(KeyChange { before, after }) = hub.audit.key_change() {
+        let details = [("signing_keys_before", &*before.join(" ")), ("signing_keys_after", &*after.join(" "))];
+        record_event(&hub.audit, "key_change", &details).await?;
+    }
     record_event(&hub.audit, "start", &details).await?;
+    let publishing = publisher.map(|publisher| tokio::spawn(publisher.run(hub.audit.checkpoints())));
     let (trust, tokens) = (Arc::new(parts.trust), Arc::new(parts.tokens));
     let record_types =
         Arc::new(RecordTypes { reflection: reflection::routes(&hub.schema)?, digest: parts.record_types_digest });
@@ -180,11 +201,12 @@ pub(crate) async fn start(config: &Config, hangup: Option<Signal>) -> anyhow::Re
         Arc::clone(&current),
         health.clone(),
         Duration::from_secs(config.server.readiness_interval_s()),
+        published_state.clone(),
         stopped.clone(),
     ));
     let bytes_max = config.server.request_bytes_max;
     let limit = Limit::new(config.server.calls_max);
-    metrics::observe(&current, &readiness, &limit);
+    metrics::observe(&current, &readiness, &limit, &published_state);
     if let Some(address) = config.telemetry.metrics_listen {
         tokio::spawn(metrics::serve(metrics::listen(address).await?, stopped.clone()));
     }
@@ -200,8 +222,13 @@ pub(crate) async fn start(config: &Config, hangup: Option<Signal>) -> anyhow::Re
         stop: stopped.clone(),
     };
     let catalog = CatalogHandler { current: Arc::clone(&current), timeouts, readiness };
-    let audit_handler =
-        AuditHandler { current: Arc::clone(&current), timeouts, limit: limit.clone(), stop: stopped.clone() };
+    let audit_handler = AuditHandler {
+        current: Arc::clone(&current),
+        timeouts,
+        limit: limit.clone(),
+        published: published_state,
+        stop: stopped.clone(),
+    };
     // One at a time; who comes meanwhile waits.
     let (reloads, requests) = mpsc::channel(1);
     let operator = OperatorHandler { current: Arc::clone(&current), timeouts, limit: limit.clone(), reloads };
@@ -210,22 +237,51 @@ pub(crate) async fn start(config: &Config, hangup: Option<Signal>) -> anyhow::Re
         .add_service(AuditServiceServer::new(audit_handler).max_decoding_message_size(bytes_max))
         .add_service(OperatorServiceServer::new(operator).max_decoding_message_size(bytes_max))
         .add_service(health_service);
-    let listening = Arc::new(Listening {
+    let listening = Listening {
         trust_domain: config.server.trust_domain.clone(),
         handshake_timeout: Duration::from_millis(config.server.handshake_timeout_ms),
         connection_age_max: Duration::from_secs(config.server.connection_age_max_s),
         shutdown_timeout: Duration::from_secs(config.server.shutdown_timeout_s),
+        current: Arc::clone(&current) as Arc<dyn InForce>,
+        strangers: strangers.clone(),
+    };
+    let serving_files = match published {
+        None => None,
+        Some((folder, listener)) => {
+            tracing::info!(address = %listener.local_addr()?, "published log");
+            let open = config.audit.tiles_open;
+            let files = PublishedLog::new(folder, open, timeouts, Arc::clone(&current), strangers.clone());
+            Some(tokio::spawn(listen::run(listening.clone(), Arc::new(files), listener, stopped.clone())))
+        }
+    };
+    let calls = Calls {
         timeouts,
         methods: Methods::new(&current.hub().schema),
         current: Arc::clone(&current) as Arc<dyn InForce>,
         strangers: strangers.clone(),
         routes,
-    });
-    let serving = tokio::spawn(listen::run(listening, listener, stopped.clone()));
+    };
+    let serving = tokio::spawn(listen::run(listening, Arc::new(calls), listener, stopped.clone()));
     let reloading =
         tokio::spawn(Reloader::new(config.clone(), Arc::clone(&current), parts.sources).run(hangup, requests, stopped));
     tracing::info!(%address, "listening");
-    Ok(Running { address, stop, serving, watching, reloading, counting, limit, strangers, publishing, current })
+    Ok(Running {
+        address,
+        stop,
+        serving,
+        serving_files,
+        watching,
+        reloading,
+        counting,
+        limit,
+        strangers,
+        publishing,
+        current,
+    })
+}
+
+async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))
 }
 
 impl Running {
@@ -233,6 +289,9 @@ impl Running {
     pub(crate) async fn stop(self) -> anyhow::Result<()> {
         self.stop.send_replace(true);
         self.serving.await.context("listener")?;
+        if let Some(serving) = self.serving_files {
+            serving.await.context("listener of the published log")?;
+        }
         self.watching.await.context("readiness")?;
         self.reloading.await.context("reload")?;
         self.counting.await.context("refused calls")?;

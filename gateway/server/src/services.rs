@@ -7,6 +7,9 @@ mod operator;
 mod query;
 
 pub(crate) use self::{
-    adapter::AdapterHandler, audit::AuditHandler, catalog::CatalogHandler, operator::OperatorHandler,
+    adapter::AdapterHandler,
+    audit::{AuditHandler, detail, permitted, reader},
+    catalog::CatalogHandler,
+    operator::OperatorHandler,
     query::QueryHandler,
 };

@@ -21,7 +21,8 @@ const EXPIRY_SLEEP_MAX: Duration = Duration::from_secs(3_600);
 
 /// The certificates in force: the hub's own, and those that vouch for or against callers.
 pub(crate) struct Trust {
-    server: Arc<ServerConfig>,
+    calls: Arc<ServerConfig>,
+    files: Arc<ServerConfig>,
     clients: Arc<dyn ClientCertVerifier>,
     digest: String,
     /// The files of certificates and revocation lists, and the last second in which each holds.
@@ -64,17 +65,25 @@ impl Trust {
         server.alpn_protocols = vec![b"h2".to_vec()];
         // Of the suites both sides know the hub chooses.
         server.ignore_client_order = true;
+        let mut files = server.clone();
+        files.alpn_protocols.push(b"http/1.1".to_vec());
         Ok(Self {
-            server: Arc::new(server),
+            calls: Arc::new(server),
+            files: Arc::new(files),
             clients,
             digest: hex::encode(read.context.finish()),
             expiries: read.expiries,
         })
     }
 
-    /// For the next handshake.
-    pub(crate) fn server(&self) -> Arc<ServerConfig> {
-        Arc::clone(&self.server)
+    /// For the next handshake of one who calls.
+    pub(crate) fn for_calls(&self) -> Arc<ServerConfig> {
+        Arc::clone(&self.calls)
+    }
+
+    /// For the next handshake of one who fetches files.
+    pub(crate) fn for_files(&self) -> Arc<ServerConfig> {
+        Arc::clone(&self.files)
     }
 
     /// SHA-256 over certificates and revocation lists, hex. The private key is not in it: it belongs to its certificate.

@@ -2,21 +2,15 @@
 //! `authorization: Bearer …`; a wrong one refuses the call, whatever it asks. An officer's token proves the officer for
 //! callers of the officer's own agency; a citizen's token proves one personal number and opens nothing else.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
 
 use ::http::{HeaderMap, header};
 use access::{AgencyCode, Officer};
-use anyhow::Context;
 use aws_lc_rs::digest;
-use rustls::{
-    ClientConfig, RootCertStore,
-    crypto::aws_lc_rs as provider_of_crypto,
-    pki_types::{CertificateDer, pem::PemObject},
-};
 use serde::Deserialize;
 
 use self::provider::Provider;
-use crate::config::Config;
+use crate::{config::Config, https};
 
 mod http;
 mod provider;
@@ -115,25 +109,9 @@ impl Tokens {
         let mut by_issuer = BTreeMap::new();
         for provider in &config.identity_providers {
             context.update(format!("{provider:?}").as_bytes());
-            let mut authorities = RootCertStore::empty();
-            for path in &provider.authorities {
-                let path = config.path(path);
-                let pem = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
-                context.update(&pem);
-                for certificate in CertificateDer::pem_slice_iter(&pem) {
-                    let certificate =
-                        certificate.with_context(|| format!("cannot read certificate {}", path.display()))?;
-                    authorities
-                        .add(certificate)
-                        .with_context(|| format!("{} holds no usable authority", path.display()))?;
-                }
-            }
-            let tls = ClientConfig::builder_with_provider(Arc::new(provider_of_crypto::default_provider()))
-                .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
-                .context("no usable TLS version")?
-                .with_root_certificates(authorities)
-                .with_no_client_auth();
-            let opened = Provider::new(provider.clone(), Arc::new(tls));
+            let authorities: Vec<_> = provider.authorities.iter().map(|path| config.path(path)).collect();
+            let tls = https::client_config(&authorities, |pem| context.update(pem))?;
+            let opened = Provider::new(provider.clone(), tls);
             by_issuer.insert(provider.issuer.clone(), opened);
         }
         Ok(Self { by_issuer, digest: hex::encode(context.finish()) })

@@ -105,3 +105,40 @@ fn every_flipped_bit_of_a_checkpoint_is_noticed() {
         }
     }
 }
+
+#[test]
+fn a_cosignature_is_of_the_text_and_the_time() {
+    let witness = SigningKey::generate_for_witness("witness.example.com/w1").unwrap();
+    let root = STANDARD.decode("CsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=").unwrap().try_into().unwrap();
+    let log = SigningKey::generate("example.com/behind-the-sofa").unwrap();
+    let checkpoint = Checkpoint::sign(20852163, root, &log).unwrap();
+    let signature = SignedNote::parse(&checkpoint.note).unwrap().cosign(&witness, 1_679_315_147);
+    // The message of the example in tlog-cosignature, and the layout: time, then Ed25519.
+    let message = "cosignature/v1\ntime 1679315147\nexample.com/behind-the-sofa\n20852163\n\
+                   CsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=\n";
+    assert_eq!(signature.signature.len(), 72);
+    assert_eq!(signature.signature[..8], 1_679_315_147_u64.to_be_bytes());
+    let same_key = STANDARD.decode(witness.verifier().to_string().split('+').nth(2).unwrap()).unwrap();
+    assert_eq!(same_key[0], 4);
+    let plain = VerifierKey::new("plain", same_key[1..].try_into().unwrap()).unwrap();
+    assert!(plain.verifies(message, &signature.signature[8..]));
+
+    let cosigned = checkpoint.clone().with_signatures(&[signature.clone(), signature]);
+    assert_eq!(cosigned.note.lines().count(), 6, "{}", cosigned.note);
+    let seen = Cosignature { witness: "witness.example.com/w1".to_owned(), time: 1_679_315_147 };
+    let known = [witness.verifier().clone(), witness.verifier().clone()];
+    assert_eq!(cosigned.witnessed(&known, 1), Ok(vec![seen]));
+    let too_few = NoteError::TooFewCosignatures { found: 1, required: 2 };
+    assert_eq!(cosigned.witnessed(&known, 2), Err(too_few), "one witness counts once");
+    assert_eq!(checkpoint.cosignatures(&known), Ok(Vec::new()));
+    assert_eq!(Checkpoint::open(&cosigned.note, log.verifier()).unwrap().tree_size, 20852163);
+    // The log's own signature is no cosignature, whoever lists its key.
+    assert_eq!(cosigned.cosignatures(&[log.verifier().clone()]), Ok(Vec::new()));
+
+    // Another time, under the same signature, is noticed.
+    let mut later = SignedNote::parse(&cosigned.note).unwrap();
+    later.signatures[1].signature[7] ^= 1;
+    let changed = Checkpoint { note: later.to_string(), ..checkpoint };
+    let invalid = NoteError::InvalidSignature { key: "witness.example.com/w1".to_owned() };
+    assert_eq!(changed.cosignatures(&known), Err(invalid));
+}

@@ -12,7 +12,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection};
 
 use super::{Batch, Location, LogId, SCHEMA_VERSION, signed};
 use crate::error::AuditError;
-use crate::key::VerifierKey;
+use crate::keys::{KeyHistory, LogKeys};
 use crate::tree;
 
 const SCHEMA: &str = "
@@ -75,11 +75,11 @@ pub(crate) fn connect_options(options: &PgConnectOptions, synchronous_commit: &s
         .disable_statement_logging()
 }
 
-/// Opens the connection that writes the log of this key; makes the tables, and enters the log, unless it must exist.
+/// Opens the connection that writes the log of these keys; makes the tables, and enters the log, unless it must exist.
 pub(super) async fn write(
     location: &Location,
     options: &PgConnectOptions,
-    key: &VerifierKey,
+    keys: &KeyHistory,
     must_exist: bool,
 ) -> Result<(PgConnection, LogId), AuditError> {
     let connecting = async {
@@ -89,13 +89,19 @@ pub(super) async fn write(
             warn_unless_durable(&mut connection, location).await?;
             check_meta(&mut connection, location).await?;
             sqlx::query("INSERT INTO logs (origin, verifier_key) VALUES ($1, $2) ON CONFLICT (origin) DO NOTHING")
-                .bind(key.name())
-                .bind(key.to_string())
+                .bind(keys.origin())
+                .bind(keys.to_string())
                 .execute(&mut connection)
                 .await?;
         }
-        let log = log_id(&mut connection, location, key.name()).await?;
+        let log = log_id(&mut connection, location, keys.origin()).await?;
         lock(&mut connection, location, log).await?;
+        // A key may have been replaced since the log was entered.
+        sqlx::query("UPDATE logs SET verifier_key = $2 WHERE log_id = $1 AND verifier_key <> $2")
+            .bind(log)
+            .bind(keys.to_string())
+            .execute(&mut connection)
+            .await?;
         Ok((connection, log))
     };
     tokio::time::timeout(CONNECT_TIMEOUT, connecting).await.unwrap_or(Err(AuditError::Timeout))
@@ -167,14 +173,15 @@ async fn log_id(connection: &mut PgConnection, location: &Location, origin: &str
 pub(crate) struct LogRow {
     pub(crate) id: LogId,
     pub(crate) origin: String,
-    pub(crate) verifier_key: String,
+    /// One public key a line, the newest first.
+    pub(crate) verifier_keys: String,
 }
 
 /// All logs of the database.
 pub(crate) async fn logs(connection: &mut PgConnection) -> Result<Vec<LogRow>, sqlx::Error> {
     let select = "SELECT log_id, origin, verifier_key FROM logs ORDER BY log_id";
     let rows: Vec<(LogId, String, String)> = sqlx::query_as(select).fetch_all(connection).await?;
-    Ok(rows.into_iter().map(|(id, origin, verifier_key)| LogRow { id, origin, verifier_key }).collect())
+    Ok(rows.into_iter().map(|(id, origin, verifier_keys)| LogRow { id, origin, verifier_keys }).collect())
 }
 
 /// Holds the log for this connection. It ends with the connection, however that ends; one that is just ending is waited

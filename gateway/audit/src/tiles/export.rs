@@ -5,9 +5,9 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use super::{CHECKPOINT, HEIGHT, LEVEL_COUNT_MAX, Tile, WIDTH, file_error, read_if_there, write};
+use super::{CHECKPOINT, HEIGHT, LEVEL_COUNT_MAX, Tile, WIDTH, file_error, read_if_there, synchronise, write};
 use crate::error::{AuditError, Damage};
-use crate::key::VerifierKey;
+use crate::keys::LogKeys;
 use crate::note::Checkpoint;
 use crate::store::{Connection, Heads, Location, Session};
 use crate::tree::{self, Hash};
@@ -38,34 +38,101 @@ pub struct Exported {
 /// Files are written on the calling thread: this is work for a command, not for a server's.
 pub async fn export(
     location: &Location,
-    key: &VerifierKey,
+    key: &dyn LogKeys,
     folder: &Path,
     mut progress: impl FnMut(u64, u64),
 ) -> Result<Exported, VerifyError> {
-    let mut connection = Connection::read(location, key.name()).await?;
-    let mut session = connection.session();
-    let (target, _) = session.newest_head().await?.ok_or(Damage::CheckpointMissing)?;
-    let from_tree_size = published_size(&mut session, folder, key, target).await?;
-    let mut files = Files { folder, touched: BTreeSet::new(), superseded: Vec::new(), count: 0 };
-    let mut done = from_tree_size;
-    progress(done.unwrap_or(0), target);
-    while done.is_none_or(|done| done < target) {
-        let from = done.unwrap_or(0);
-        let checkpoint = next_checkpoint(&mut session, key, from + STAGE, target).await?;
-        files.bundles(&mut session, from, checkpoint.tree_size, |exported| progress(exported, target)).await?;
-        files.upper_tiles(&mut session, from, checkpoint.tree_size).await?;
-        files.publish(&checkpoint)?;
-        done = Some(checkpoint.tree_size);
+    let mut publication = Publication::new(location, key, folder);
+    let mut from_tree_size = None;
+    let mut tree_size = 0;
+    while let Some(staged) = publication.stage(&mut progress).await? {
+        from_tree_size.get_or_insert(staged.from_tree_size);
+        publication.publish(&staged.checkpoint)?;
+        tree_size = staged.checkpoint.tree_size;
     }
-    let (from_tree_size, tree_size) = (from_tree_size.unwrap_or(0), done.unwrap_or(0));
-    Ok(Exported { from_tree_size, tree_size, file_count: files.count })
+    let tree_size = tree_size.max(publication.published.unwrap_or(0));
+    let file_count = publication.files.count;
+    Ok(Exported { from_tree_size: from_tree_size.unwrap_or(tree_size), tree_size, file_count })
+}
+
+/// A checkpoint whose tiles are durable, and which may be published.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Staged {
+    /// Entries published before.
+    pub from_tree_size: u64,
+    /// The checkpoint, signed by the log.
+    pub checkpoint: Checkpoint,
+}
+
+/// A folder of tiles that follows a log: first the tiles of a checkpoint are made durable, then the checkpoint is published,
+/// with whatever signatures it has been given meanwhile.
+#[derive(Debug)]
+pub struct Publication<'p> {
+    location: &'p Location,
+    keys: &'p dyn LogKeys,
+    files: Files<'p>,
+    /// Size of the checkpoint in the folder, once it was compared with the log.
+    published: Option<u64>,
+    /// Size up to which tiles are durable.
+    tiles: Option<u64>,
+}
+
+impl<'p> Publication<'p> {
+    /// A publication of the log of these keys in a folder.
+    pub fn new(location: &'p Location, keys: &'p dyn LogKeys, folder: &'p Path) -> Self {
+        let files = Files { folder, touched: BTreeSet::new(), superseded: Vec::new(), count: 0 };
+        Self { location, keys, files, published: None, tiles: None }
+    }
+
+    /// Makes the tiles of a newer checkpoint durable: the newest, or one on the way there when there are many entries to
+    /// write. None if the newest is published. Reports entries written and entries to write.
+    pub async fn stage(&mut self, progress: &mut impl FnMut(u64, u64)) -> Result<Option<Staged>, VerifyError> {
+        let mut connection = Connection::read(self.location, self.keys.origin()).await?;
+        let mut session = connection.session();
+        let (target, _) = session.newest_head().await?.ok_or(Damage::CheckpointMissing)?;
+        if self.published.is_none() {
+            self.published = published_size(&mut session, self.files.folder, self.keys, target).await?;
+            self.tiles = self.published;
+        }
+        if self.published == Some(target) {
+            return Ok(None);
+        }
+        let from = self.tiles.unwrap_or(0);
+        progress(from, target);
+        let checkpoint = next_checkpoint(&mut session, self.keys, from + STAGE, target).await?;
+        let to = checkpoint.tree_size;
+        self.files.bundles(&mut session, from, to, |exported| progress(exported, target)).await?;
+        self.files.upper_tiles(&mut session, from, to).await?;
+        self.files.synchronise()?;
+        self.tiles = Some(to);
+        Ok(Some(Staged { from_tree_size: self.published.unwrap_or(0), checkpoint }))
+    }
+
+    /// Publishes a checkpoint that was staged.
+    pub fn publish(&mut self, checkpoint: &Checkpoint) -> Result<(), AuditError> {
+        self.files.publish(checkpoint)?;
+        self.published = Some(checkpoint.tree_size);
+        Ok(())
+    }
+
+    /// Proof that the tree of size `from` is a prefix of the tree of size `to`, of which the log has entries.
+    pub async fn consistency_proof(&self, from: u64, to: u64) -> Result<Vec<Hash>, AuditError> {
+        let mut connection = Connection::read(self.location, self.keys.origin()).await?;
+        let mut session = connection.session();
+        let mut hashes = Vec::new();
+        for range in tree::consistency_ranges(from, to)? {
+            let subtrees = session.subtree_hashes(&tree::complete_subtrees(range)).await?;
+            hashes.extend(tree::fold(&subtrees));
+        }
+        Ok(hashes)
+    }
 }
 
 /// Size of the checkpoint in the folder, which must be one of this log; none if there is none.
 async fn published_size(
     session: &mut Session<'_>,
     folder: &Path,
-    key: &VerifierKey,
+    key: &dyn LogKeys,
     newest: u64,
 ) -> Result<Option<u64>, VerifyError> {
     let path = folder.join(CHECKPOINT);
@@ -84,7 +151,7 @@ async fn published_size(
 /// A checkpoint of at least this size, or the newest; signed by the key, and of the tree as it is stored.
 async fn next_checkpoint(
     session: &mut Session<'_>,
-    key: &VerifierKey,
+    key: &dyn LogKeys,
     size_min: u64,
     newest: u64,
 ) -> Result<Checkpoint, VerifyError> {
@@ -106,6 +173,7 @@ async fn root(session: &mut Session<'_>, tree_size: u64) -> Result<Hash, AuditEr
 }
 
 /// The folder as it is being written.
+#[derive(Debug)]
 struct Files<'f> {
     folder: &'f Path,
     /// Folders with files not yet known to be durable.
@@ -181,12 +249,14 @@ impl Files<'_> {
         Ok(())
     }
 
+    /// Makes the names of the files written durable.
+    fn synchronise(&mut self) -> Result<(), AuditError> {
+        fs::create_dir_all(self.folder).map_err(|source| file_error(self.folder, source))?;
+        std::mem::take(&mut self.touched).iter().try_for_each(|folder| synchronise(folder))
+    }
+
     /// Publishes a checkpoint once all it covers is durable, then removes what it makes superfluous.
     fn publish(&mut self, checkpoint: &Checkpoint) -> Result<(), AuditError> {
-        fs::create_dir_all(self.folder).map_err(|source| file_error(self.folder, source))?;
-        for folder in std::mem::take(&mut self.touched) {
-            synchronise(&folder)?;
-        }
         write(&self.folder.join(CHECKPOINT), checkpoint.note.as_bytes(), true)?;
         synchronise(self.folder)?;
         for partial in self.superseded.drain(..) {
@@ -201,10 +271,4 @@ impl Files<'_> {
 
 fn leaves(range: std::ops::Range<u64>) -> Vec<(u32, u64)> {
     range.map(|log_index| (0, log_index)).collect()
-}
-
-/// Makes the names in a folder durable.
-fn synchronise(folder: &Path) -> Result<(), AuditError> {
-    let synchronised = fs::File::open(folder).and_then(|folder| folder.sync_all());
-    synchronised.map_err(|source| file_error(folder, source))
 }

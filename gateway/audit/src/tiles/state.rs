@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::{HEIGHT, LEVEL_COUNT_MAX, WIDTH, read_if_there, write};
 use crate::error::AuditError;
-use crate::key::VerifierKey;
+use crate::keys::LogKeys;
 use crate::note::Checkpoint;
 use crate::tree::{self, Frontier, Hash, sha256};
 use crate::verify::VerifyError;
@@ -39,20 +39,20 @@ impl State {
     }
 
     /// Reads the state; none if there is no such file.
-    pub(super) fn load(path: &Path, key: &VerifierKey) -> Result<Option<Self>, VerifyError> {
+    pub(super) fn load(path: &Path, key: &dyn LogKeys) -> Result<Option<Self>, VerifyError> {
         let Some(bytes) = read_if_there(path)? else { return Ok(None) };
         let state = String::from_utf8(bytes).ok().and_then(|text| Self::parse(&text, key));
         state.map(Some).ok_or_else(|| VerifyError::State { path: path.display().to_string() })
     }
 
-    pub(super) fn save(&self, path: &Path, key: &VerifierKey) -> Result<(), AuditError> {
+    pub(super) fn save(&self, path: &Path, key: &dyn LogKeys) -> Result<(), AuditError> {
         write(path, self.to_text(key).as_bytes(), false)
     }
 
-    /// Title, key, size, one line of hashes a level, an empty line, the checkpoint if there is one; in the last line the
+    /// Title, origin, size, one line of hashes a level, an empty line, the checkpoint if there is one; in the last line the
     /// digest of all that.
-    fn to_text(&self, key: &VerifierKey) -> String {
-        let mut text = format!("{TITLE}\n{key}\n{}\n", self.tree_size);
+    fn to_text(&self, key: &dyn LogKeys) -> String {
+        let mut text = format!("{TITLE}\n{}\n{}\n", key.origin(), self.tree_size);
         for hashes in &self.pending {
             text.push_str(&format!("-{}\n", STANDARD.encode(hashes.concat())));
         }
@@ -62,7 +62,7 @@ impl State {
         format!("{text}{digest}\n")
     }
 
-    fn parse(text: &str, key: &VerifierKey) -> Option<Self> {
+    fn parse(text: &str, key: &dyn LogKeys) -> Option<Self> {
         let end = text.strip_suffix('\n')?.rfind('\n')? + 1;
         let (text, digest) = text.split_at(end);
         if digest.trim_end() != hex::encode(sha256(text.as_bytes())) {
@@ -70,7 +70,7 @@ impl State {
         }
         let (head, note) = text.split_once("\n\n")?;
         let mut lines = head.lines();
-        if lines.next()? != TITLE || lines.next()? != key.to_string() {
+        if lines.next()? != TITLE || lines.next()? != key.origin() {
             return None;
         }
         let tree_size: u64 = lines.next()?.parse().ok()?;

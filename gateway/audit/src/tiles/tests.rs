@@ -13,6 +13,41 @@ fn paths_are_those_of_the_specification() {
 }
 
 #[test]
+fn a_path_names_a_tile_in_one_way_only() {
+    for (level, index, width) in
+        [(Some(0), 0, WIDTH), (Some(0), 1_234_067, 17), (None, 1_234_067, WIDTH), (None, 999, 255), (Some(63), 1000, 1)]
+    {
+        let tile = Tile { level, index, width };
+        assert_eq!(Tile::parse(&tile.path()), Some(tile), "{}", tile.path());
+    }
+    for path in [
+        "tile/0/0",
+        "tile/00/000",
+        "tile/64/000",
+        "tile/+1/000",
+        "tile/-1/000",
+        "tile/data/000",
+        "tile/0/1000",
+        "tile/0/001/000",
+        "tile/0/x000/001",
+        "tile/0/x001/x000",
+        "tile/0/000.p/0",
+        "tile/0/000.p/256",
+        "tile/0/000.p/01",
+        "tile/0/000.p",
+        "tile/0/000.new",
+        "tile/0/000/",
+        "/tile/0/000",
+        "tile/entries/000.p/17.new",
+        "tile/0/../0/000",
+        "checkpoint",
+        "",
+    ] {
+        assert_eq!(Tile::parse(path), None, "{path}");
+    }
+}
+
+#[test]
 fn a_tree_has_the_tiles_the_specification_counts() {
     let tiles = |level, tree_size| {
         let widths: Vec<u64> =

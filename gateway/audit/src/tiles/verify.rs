@@ -6,7 +6,7 @@ use std::path::Path;
 use super::state::State;
 use super::{CHECKPOINT, HEIGHT, Tile, WIDTH, parse_bundle, parse_hashes, read, read_if_there};
 use crate::error::Damage;
-use crate::key::VerifierKey;
+use crate::keys::LogKeys;
 use crate::note::{Checkpoint, NoteError};
 use crate::tree::{self, Frontier, Hash};
 use crate::verify::{Progress, VerifyError};
@@ -36,7 +36,7 @@ pub struct Report {
 /// constant.
 pub fn verify(
     folder: &Path,
-    key: &VerifierKey,
+    key: &dyn LogKeys,
     kept: &[Checkpoint],
     state: Option<&Path>,
     mut progress: impl FnMut(Progress),

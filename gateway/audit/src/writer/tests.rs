@@ -1,6 +1,7 @@
 //! A disk that fills up, and a connection that is lost, in the middle of writing.
 
 use super::*;
+use crate::key::SigningKey;
 
 async fn write(writer: &mut Writer, count: usize) -> Vec<Result<Appended, AppendError>> {
     let (mut batch, mut answers) = (Vec::new(), Vec::new());
@@ -30,7 +31,7 @@ async fn a_full_disk_loses_nothing_acknowledged_and_breaks_nothing() {
     let path = directory.path().join("audit.db");
     let key = SigningKey::generate("example.vn/log").unwrap();
     let verifier = key.verifier().clone();
-    let mut writer = Writer::open(path.clone().into(), key, 512).await.unwrap();
+    let mut writer = Writer::open(path.clone().into(), key.into(), 512).await.unwrap();
     pragma(&mut writer, "PRAGMA max_page_count = 60").await;
 
     let (mut acknowledged, mut failed) = (0, 0);
@@ -56,7 +57,7 @@ async fn a_lost_connection_is_made_again_and_a_lost_file_is_not() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("audit.db");
     let mut writer =
-        Writer::open(path.clone().into(), SigningKey::generate("example.vn/log").unwrap(), 512).await.unwrap();
+        Writer::open(path.clone().into(), SigningKey::generate("example.vn/log").unwrap().into(), 512).await.unwrap();
     assert!(write(&mut writer, 3).await.iter().all(Result::is_ok));
     writer.state.take().unwrap().connection.close().await.unwrap();
     let answers = write(&mut writer, 2).await;
@@ -73,7 +74,7 @@ async fn a_lost_connection_is_made_again_and_a_lost_file_is_not() {
 #[tokio::test]
 async fn a_commit_is_on_the_disk_before_it_is_reported() {
     let directory = tempfile::tempdir().unwrap();
-    let key = SigningKey::generate("example.vn/log").unwrap();
+    let key = SigningKey::generate("example.vn/log").unwrap().into();
     let mut writer = Writer::open(directory.path().join("audit.db").into(), key, 512).await.unwrap();
     let connection = sqlite(&mut writer);
     let journal_mode: String = sqlx::query_scalar("PRAGMA journal_mode").fetch_one(&mut *connection).await.unwrap();

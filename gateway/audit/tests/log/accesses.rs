@@ -57,7 +57,7 @@ async fn a_list_holds_what_is_open_and_nothing_may_be_left_out(store: Store) {
     let filter =
         Filter { from: Some(time(45)), until: Some(time(365)), subjects: vec![subject(5)], ..Filter::default() };
     let logs = log.logs().await.unwrap();
-    let checkpoint = Checkpoint { note: logs[0].checkpoint().note.clone(), verifier_key: String::new() };
+    let checkpoint = Checkpoint { note: logs[0].checkpoint().note.clone(), ..Checkpoint::default() };
     let found = log.search_logs(logs, &filter, 1000, "").await.unwrap();
     let seen = found.entries.iter().filter_map(|logged| {
         let entry = logged.entry.as_ref().filter(|entry| disclosure::is_open(entry, &NOW))?;

@@ -6,7 +6,9 @@ mod accesses;
 mod append;
 mod crash;
 mod damage;
+mod public;
 mod rate;
+mod rotation;
 mod search;
 mod tiles;
 

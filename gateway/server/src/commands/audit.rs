@@ -4,16 +4,18 @@ mod accesses;
 mod checkpoint;
 mod export;
 mod incident;
+mod keygen;
 mod receipt;
 mod reindex;
 mod search;
 mod store;
 mod verify;
+mod witness;
 
 use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::{Context, anyhow, ensure};
-use audit::{Hash, VerifierKey};
+use audit::{Hash, KeyHistory, LogKeys, VerifierKey};
 use chrono::DateTime;
 use clap::Subcommand;
 use futures::StreamExt;
@@ -48,6 +50,10 @@ pub(crate) enum Audit {
     Accesses(accesses::Accesses),
     /// List the subjects that answers were given about: by whom, in a time, through which certificate. For an incident report.
     Incident(incident::Incident),
+    /// Make a key of a log, of a witness, or for hashing subjects.
+    Keygen(keygen::Keygen),
+    /// Run a witness: cosign the checkpoints of logs that only ever grow (C2SP tlog-witness).
+    Witness(witness::Witness),
     /// Throw the search index of a log away and build it anew from the log.
     Reindex(reindex::Reindex),
 }
@@ -89,6 +95,8 @@ impl Audit {
             Self::Verify(command) => command.run().await,
             Self::Accesses(command) => command.run().await,
             Self::Incident(command) => command.run().await,
+            Self::Keygen(command) => command.run(),
+            Self::Witness(command) => command.run().await,
             Self::Reindex(command) => command.run().await,
         }
     }
@@ -238,7 +246,7 @@ pub(crate) async fn prove(client: &Client, origin: &str, log_index: u64, key: Op
     let request = log::GetInclusionProofRequest { log_index, tree_size: 0, log_origin: origin.to_owned() };
     let proof = service.get_inclusion_proof(client.request(request)).await.map_err(CallFailed::from)?.into_inner();
     let checkpoint = proof.checkpoint.ok_or_else(|| anyhow!("the hub gave no checkpoint with the proof"))?;
-    let key = VerifierKey::parse(&key_text(key.unwrap_or(&checkpoint.verifier_key))?)?;
+    let key = log_keys(key.unwrap_or(&checkpoint.verifier_key))?;
     let hashes = hashes(&proof.hashes)?;
     let checkpoint = audit::verify::verify_entry(&entry.entry_bytes, log_index, &hashes, &checkpoint.note, &key)
         .with_context(|| format!("entry {log_index} is NOT proven to be in the log"))?;
@@ -252,7 +260,7 @@ fn hashes(proof: &[Vec<u8>]) -> anyhow::Result<Vec<Hash>> {
 }
 
 /// Checkpoints kept in files.
-fn read_checkpoints(paths: &[PathBuf], key: &VerifierKey) -> anyhow::Result<Vec<audit::Checkpoint>> {
+fn read_checkpoints(paths: &[PathBuf], key: &KeyHistory) -> anyhow::Result<Vec<audit::Checkpoint>> {
     let read = |path: &PathBuf| {
         let note = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
         audit::Checkpoint::open(&note, key).with_context(|| format!("{} is no checkpoint of this log", path.display()))
@@ -265,7 +273,7 @@ async fn prove_growth(
     client: &Client,
     older: &audit::Checkpoint,
     newer: &audit::Checkpoint,
-    key: &VerifierKey,
+    key: &KeyHistory,
 ) -> anyhow::Result<()> {
     let (from_tree_size, to_tree_size) = (older.tree_size, newer.tree_size);
     ensure!(
@@ -276,7 +284,7 @@ async fn prove_growth(
         Vec::new()
     } else {
         let request =
-            log::GetConsistencyProofRequest { from_tree_size, to_tree_size, log_origin: key.name().to_owned() };
+            log::GetConsistencyProofRequest { from_tree_size, to_tree_size, log_origin: key.origin().to_owned() };
         let mut service = AuditServiceClient::new(client.channel.clone());
         let proof = service.get_consistency_proof(client.request(request)).await.map_err(CallFailed::from)?;
         hashes(&proof.into_inner().hashes)?
@@ -285,6 +293,11 @@ async fn prove_growth(
         format!("the log of {to_tree_size} entries does NOT hold what the checkpoint of {from_tree_size} covers")
     })?;
     Ok(())
+}
+
+/// The keys of a log, given as one key or as a file of a key a line, with the tree sizes each signs for.
+fn log_keys(key: &str) -> anyhow::Result<KeyHistory> {
+    KeyHistory::parse(&key_text(key)?).with_context(|| format!("public key {key}"))
 }
 
 /// A key given as itself or as a file that holds it.

@@ -22,6 +22,7 @@ use crate::{
     current::Current,
     listen::told_to_stop,
     parse::{self, Unreadable},
+    publish::Published,
     status,
     tokens::Proof,
 };
@@ -30,6 +31,7 @@ pub(crate) struct AuditHandler {
     pub(crate) current: Arc<Current>,
     pub(crate) timeouts: call::Timeouts,
     pub(crate) limit: Limit,
+    pub(crate) published: watch::Receiver<Published>,
     pub(crate) stop: watch::Receiver<bool>,
 }
 
@@ -122,7 +124,14 @@ impl AuditService for AuditHandler {
     ) -> Result<Response<wire::Checkpoint>, Status> {
         let (_call, _span) = self.begin("lienthong.audit.v1.AuditService/GetCheckpoint", &request)?;
         let log = self.log(&request.into_inner().log_origin).await?;
-        Ok(Response::new(published(&log)))
+        let mut checkpoint = published(&log);
+        if log.verifier() == self.current.hub().audit.verifier() {
+            let published = self.published.borrow();
+            checkpoint.published_note =
+                published.checkpoint.as_ref().map_or_else(String::new, |published| published.note.clone());
+            checkpoint.cosignatures_lacking = u32::try_from(published.cosignatures_lacking).unwrap_or(u32::MAX);
+        }
+        Ok(Response::new(checkpoint))
     }
 
     async fn get_inclusion_proof(
@@ -215,7 +224,11 @@ impl AuditHandler {
 }
 
 pub(super) fn published(log: &LogView) -> wire::Checkpoint {
-    wire::Checkpoint { note: log.checkpoint().note.clone(), verifier_key: log.verifier().to_string() }
+    wire::Checkpoint {
+        note: log.checkpoint().note.clone(),
+        verifier_key: log.verifier().to_string(),
+        ..Default::default()
+    }
 }
 
 /// The tree size asked for; 0 asks for the newest.
@@ -227,7 +240,7 @@ fn origin_detail(origin: &str) -> Option<wire::Detail> {
     (!origin.is_empty()).then(|| request::recorded("log_origin", origin))
 }
 
-async fn reader(
+pub(crate) async fn reader(
     hub: &Hub,
     call: &Call,
     reader: Option<wire::Officer>,
@@ -246,7 +259,7 @@ async fn rejected(hub: &Hub, call: &Call, unreadable: Unreadable) -> Status {
 }
 
 /// Decides whether the caller may read entries. Gives the entry to record the reading with; records a refusal itself.
-async fn permitted(
+pub(crate) async fn permitted(
     hub: &Hub,
     call: &Call,
     reader: &Officer,
@@ -299,7 +312,7 @@ async fn record_reading<M: Message>(
     }
 }
 
-pub(super) fn detail(name: &str, value: impl ToString) -> wire::Detail {
+pub(crate) fn detail(name: &str, value: impl ToString) -> wire::Detail {
     wire::Detail { name: name.to_owned(), value: value.to_string() }
 }
 

@@ -3,10 +3,10 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Context;
-use audit::VerifierKey;
+use audit::LogKeys;
 use proto::audit::v1::{self as log, audit_service_client::AuditServiceClient};
 
-use super::{Connect, key_text, prove_growth, read_checkpoints};
+use super::{Connect, log_keys, prove_growth, read_checkpoints};
 use crate::{
     client::{CallFailed, Client},
     show,
@@ -29,11 +29,11 @@ pub(crate) struct Checkpoint {
 
 impl Checkpoint {
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
-        let key = VerifierKey::parse(&key_text(&self.key)?)?;
+        let key = log_keys(&self.key)?;
         let kept = read_checkpoints(&self.since, &key)?;
         let client = Client::of(&self.connect).await?;
         let mut service = AuditServiceClient::new(client.channel.clone());
-        let request = log::GetCheckpointRequest { log_origin: key.name().to_owned() };
+        let request = log::GetCheckpointRequest { log_origin: key.origin().to_owned() };
         let answer = service.get_checkpoint(client.request(request)).await;
         let note = answer.map_err(CallFailed::from)?.into_inner().note;
         let newest = audit::Checkpoint::open(&note, &key).context("the hub's newest checkpoint")?;

@@ -2,10 +2,10 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
-use audit::{VerifierKey, verify::Progress};
+use audit::verify::Progress;
 
 use super::{
-    key_text,
+    log_keys,
     store::Store,
     verify::{bar, show_progress},
 };
@@ -29,7 +29,7 @@ pub(crate) struct Export {
 
 impl Export {
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
-        let key = VerifierKey::parse(&key_text(&self.key)?)?;
+        let key = log_keys(&self.key)?;
         let location = self.store.required()?;
         let bar = bar()?;
         let exported = audit::tiles::export(&location, &key, &self.tiles, |verified, tree_size| {

@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, anyhow, bail, ensure};
-use audit::{Checkpoint, Hash, VerifierKey};
+use audit::{Checkpoint, Hash, KeyHistory, LogKeys};
 use prost::Message;
 use proto::{
     audit::v1::{self as log, audit_service_client::AuditServiceClient},
@@ -126,7 +126,7 @@ impl ReceiptFile {
     }
 
     /// Checks the proof kept in the file, if one is. Gives the checkpoint it leads to.
-    pub(crate) fn check_kept_proof(&self, key: &VerifierKey) -> anyhow::Result<Option<Checkpoint>> {
+    pub(crate) fn check_kept_proof(&self, key: &KeyHistory) -> anyhow::Result<Option<Checkpoint>> {
         self.check_origin(key)?;
         let Some(proof) = &self.proof else { return Ok(None) };
         let hashes = proof.hashes.iter().map(|text| hash(text)).collect::<anyhow::Result<Vec<_>>>();
@@ -135,7 +135,7 @@ impl ReceiptFile {
     }
 
     /// Lets the hub prove that the entry is in the log as it is now.
-    pub(crate) async fn check_with_hub(&self, client: &Client, key: &VerifierKey) -> anyhow::Result<Checkpoint> {
+    pub(crate) async fn check_with_hub(&self, client: &Client, key: &KeyHistory) -> anyhow::Result<Checkpoint> {
         self.check_origin(key)?;
         let (hashes, note) = fetch_proof(client, &self.log_origin, self.log_index).await?;
         self.check_proof(&hashes, &note, key)
@@ -156,14 +156,14 @@ impl ReceiptFile {
         Ok(())
     }
 
-    fn check_origin(&self, key: &VerifierKey) -> anyhow::Result<()> {
-        if self.log_origin == key.name() {
+    fn check_origin(&self, key: &KeyHistory) -> anyhow::Result<()> {
+        if self.log_origin == key.origin() {
             return Ok(());
         }
-        bail!("the receipt is of the log {}, the key of {}", self.log_origin, key.name())
+        bail!("the receipt is of the log {}, the key of {}", self.log_origin, key.origin())
     }
 
-    fn check_proof(&self, proof: &[Hash], note: &str, key: &VerifierKey) -> anyhow::Result<Checkpoint> {
+    fn check_proof(&self, proof: &[Hash], note: &str, key: &KeyHistory) -> anyhow::Result<Checkpoint> {
         audit::verify::verify_leaf(&self.leaf_hash()?, self.log_index, proof, note, key)
             .with_context(|| format!("the receipt's entry {} is NOT proven to be in the log", self.log_index))
     }

@@ -2,10 +2,10 @@
 
 use std::process::ExitCode;
 
-use audit::{VerifierKey, verify::Progress};
+use audit::{LogKeys, verify::Progress};
 
 use super::{
-    key_text,
+    log_keys,
     store::Store,
     verify::{bar, show_progress},
 };
@@ -22,14 +22,14 @@ pub(crate) struct Reindex {
 
 impl Reindex {
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
-        let key = VerifierKey::parse(&key_text(&self.key)?)?;
+        let key = log_keys(&self.key)?;
         let bar = bar()?;
         let rebuilt = audit::rebuild_index(&self.store.required()?, &key, |verified, tree_size| {
             show_progress(&bar, Progress { verified, tree_size });
         })
         .await;
         bar.finish_and_clear();
-        show::line(format!("The search index of {} is built anew from its {} entries.", key.name(), rebuilt?))?;
+        show::line(format!("The search index of {} is built anew from its {} entries.", key.origin(), rebuilt?))?;
         Ok(ExitCode::SUCCESS)
     }
 }

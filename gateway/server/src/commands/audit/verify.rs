@@ -8,9 +8,10 @@ use std::{
 };
 
 use anyhow::{Context, bail, ensure};
-use audit::{Checkpoint, Location, VerifierKey, disclosure, verify::Progress};
+use audit::{Checkpoint, Cosignature, KeyHistory, Location, LogKeys, VerifierKey, disclosure, verify::Progress};
+use chrono::DateTime;
 
-use super::{accesses, key_text, prove_growth, read_checkpoints, receipt::ReceiptFile, store::Store};
+use super::{accesses, key_text, log_keys, prove_growth, read_checkpoints, receipt::ReceiptFile, store::Store};
 use crate::{
     client::{Client, Profile},
     show,
@@ -48,9 +49,16 @@ pub(crate) struct Verify {
     /// Client profile: fetch a fresh proof from the hub, and let it prove that the log still holds all checkpoints kept.
     #[arg(long, short, value_name = "FILE", requires = "receipt", conflicts_with = "tiles")]
     profile: Option<PathBuf>,
-    /// The log's public key (name+hash+key), or a file that holds it.
+    /// The log's public key (name+hash+key), or a file that holds it; one a line where the log had several, after each the tree
+    /// sizes it signs for ("from N", "until N").
     #[arg(long, value_name = "KEY")]
     key: String,
+    /// With --tiles: public key of a witness (name+hash+key), or a file that holds it; its cosignature is looked for. Repeatable.
+    #[arg(long, value_name = "KEY", requires = "tiles")]
+    witness: Vec<String>,
+    /// How many of these witnesses must have cosigned the checkpoint; by default all.
+    #[arg(long, value_name = "COUNT", requires = "witness")]
+    require: Option<usize>,
     /// A checkpoint kept from earlier: the log must still hold it. Repeatable.
     #[arg(long, value_name = "FILE")]
     checkpoint: Vec<PathBuf>,
@@ -64,7 +72,7 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl Verify {
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
-        let key = VerifierKey::parse(&key_text(&self.key)?)?;
+        let key = log_keys(&self.key)?;
         let kept = read_checkpoints(&self.checkpoint, &key)?;
         match (self.store.location()?, &self.tiles, &self.receipt) {
             (Some(location), ..) => self.database(&location, &key, &kept).await?,
@@ -75,7 +83,7 @@ impl Verify {
         Ok(ExitCode::SUCCESS)
     }
 
-    async fn database(&self, location: &Location, key: &VerifierKey, kept: &[Checkpoint]) -> anyhow::Result<()> {
+    async fn database(&self, location: &Location, key: &KeyHistory, kept: &[Checkpoint]) -> anyhow::Result<()> {
         let bar = bar()?;
         let report = audit::verify::verify_store(location, key, kept, |progress| show_progress(&bar, progress)).await;
         bar.finish_and_clear();
@@ -103,7 +111,7 @@ impl Verify {
         &self,
         folder: &Path,
         receipt: Option<&Path>,
-        key: &VerifierKey,
+        key: &KeyHistory,
         mut kept: Vec<Checkpoint>,
     ) -> anyhow::Result<()> {
         let receipt = receipt.map(ReceiptFile::load).transpose()?;
@@ -120,6 +128,7 @@ impl Verify {
             audit::tiles::verify(folder, key, &kept, self.state.as_deref(), |progress| show_progress(&bar, progress));
         bar.finish_and_clear();
         let report = report?;
+        let cosignatures = self.cosignatures(&report.checkpoint)?;
         if let Some(receipt) = &receipt {
             receipt.check_entry(&audit::tiles::entry(folder, receipt.log_index, report.checkpoint.tree_size)?)?;
         }
@@ -137,6 +146,7 @@ impl Verify {
                 "tiles": report.tile_count,
                 "resumed_from": report.resumed_from,
                 "checkpoints": kept.len(),
+                "witnesses": cosignatures.iter().map(|seen| &seen.witness).collect::<Vec<_>>(),
                 "receipt_log_index": receipt.as_ref().map(|receipt| receipt.log_index),
                 "response_verified": self.response.is_some(),
                 "accesses_verified": listed,
@@ -144,12 +154,17 @@ impl Verify {
         }
         show::line(format!(
             "The log verifies: {tree_size} entries, root {root}, signed by {}; {} entry bundles and {} hash tiles read.",
-            key.name(),
+            key.origin(),
             report.bundle_count,
             report.tile_count
         ))?;
         if report.resumed_from > 0 {
             show::line(format!("The first {} entries were verified earlier and not read again.", report.resumed_from))?;
+        }
+        for Cosignature { witness, time } in &cosignatures {
+            let time = i64::try_from(*time).ok().and_then(|time| DateTime::from_timestamp(time, 0));
+            let time = time.map_or_else(|| "an impossible time".to_owned(), |time| time.to_rfc3339());
+            show::line(format!("Its checkpoint was cosigned by {witness} at {time}."))?;
         }
         if !kept.is_empty() {
             show::line(format!("It holds unchanged all that {} checkpoints kept cover.", kept.len()))?;
@@ -168,7 +183,14 @@ impl Verify {
         Ok(())
     }
 
-    async fn receipt(&self, path: &Path, key: &VerifierKey, kept: &[Checkpoint]) -> anyhow::Result<()> {
+    /// The cosignatures of the witnesses given, of which there must be as many as required.
+    fn cosignatures(&self, checkpoint: &Checkpoint) -> anyhow::Result<Vec<Cosignature>> {
+        let parse = |key: &String| VerifierKey::parse(&key_text(key)?).with_context(|| format!("witness {key}"));
+        let witnesses = self.witness.iter().map(parse).collect::<anyhow::Result<Vec<_>>>()?;
+        Ok(checkpoint.witnessed(&witnesses, self.require.unwrap_or(witnesses.len()))?)
+    }
+
+    async fn receipt(&self, path: &Path, key: &KeyHistory, kept: &[Checkpoint]) -> anyhow::Result<()> {
         let receipt = ReceiptFile::load(path)?;
         self.check_response(&receipt)?;
         let then = receipt.check_kept_proof(key)?;
