@@ -87,6 +87,9 @@ pub enum AuditError {
     /// The page token is not one given out for this search.
     #[error("the page token does not belong to this search")]
     PageToken,
+    /// The search index holds what nobody wrote; `lienthong audit reindex` builds it anew.
+    #[error("the search index is damaged and must be built anew")]
+    IndexDamaged,
     /// The search index has not caught up with the log in time.
     #[error("the search index has read {indexed} of {tree_size} entries")]
     IndexBehind {

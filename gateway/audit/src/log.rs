@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use crate::error::{AppendError, AuditError};
-use crate::index::{self, Index};
+use crate::index::Index;
 use crate::key::{SigningKey, VerifierKey};
 use crate::note::Checkpoint;
 use crate::store::{Location, Readers, postgres};
@@ -31,11 +31,14 @@ pub struct Options {
     pub batch_size_max: usize,
     /// Connections that read.
     pub reader_count_max: u32,
+    /// Entries of one block of the search index, at most 65,536; the last, not yet full block is held in memory. Processes
+    /// that share a store must agree: an index of another block size is built anew.
+    pub index_block_size: u64,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { queue_size_max: 4096, batch_size_max: 512, reader_count_max: 4 }
+        Self { queue_size_max: 4096, batch_size_max: 512, reader_count_max: 4, index_block_size: 1 << 15 }
     }
 }
 
@@ -58,7 +61,7 @@ pub struct AuditLog {
     queue: mpsc::Sender<Pending>,
     newest: watch::Receiver<Arc<Checkpoint>>,
     readers: Readers,
-    pub(crate) index: Index,
+    pub(crate) index: Arc<Index>,
     tasks: Mutex<Option<Tasks>>,
 }
 
@@ -66,7 +69,7 @@ pub struct AuditLog {
 struct Tasks {
     close: oneshot::Sender<()>,
     writer: JoinHandle<Stopped>,
-    indexer: JoinHandle<index::Stopped>,
+    indexer: JoinHandle<()>,
 }
 
 impl AuditLog {
@@ -79,11 +82,12 @@ impl AuditLog {
         let writer = Writer::open(location.clone(), key, options.batch_size_max.max(1)).await?;
         let newest = writer.newest();
         let readers = Readers::open(location, writer.log_id(), options.reader_count_max.max(1)).await?;
-        let (index, indexer) = Index::open(location, &readers, newest.clone()).await?;
+        let tree_size = newest.borrow().tree_size;
+        let index = Arc::new(Index::open(location, &readers, tree_size, options.index_block_size).await?);
         let (queue, waiting) = mpsc::channel(options.queue_size_max.max(1));
         let (close, closing) = oneshot::channel();
         let writer = tokio::spawn(writer.run(waiting, closing));
-        let tasks = Mutex::new(Some(Tasks { close, writer, indexer: tokio::spawn(indexer.run()) }));
+        let tasks = Mutex::new(Some(Tasks { close, writer, indexer: tokio::spawn(Arc::clone(&index).follow(newest.clone())) }));
         Ok(Self { verifier, queue, newest, readers, index, tasks })
     }
 
@@ -111,10 +115,10 @@ impl AuditLog {
         let Some(Tasks { close, writer, indexer }) = tasks else { return };
         let _ = close.send(());
         let stopped = writer.await;
-        match indexer.await {
-            Ok(stopped) => self.index.close(stopped).await,
-            Err(error) => tracing::error!(error = %error, "audit log indexer failed"),
+        if let Err(error) = indexer.await {
+            tracing::error!(error = %error, "audit log indexer failed");
         }
+        self.index.close().await;
         self.readers.close().await;
         match stopped {
             Ok(writer) => writer.close().await,

@@ -198,7 +198,7 @@ impl Filter {
         ];
         let mut others = values.into_iter().flatten();
         let subjects: Vec<Term> = self.subjects.iter().map(subject_term).collect();
-        let first = if subjects.is_empty() { others.next().into_iter().collect() } else { subjects };
+        let first = if subjects.is_empty() { vec![others.next().unwrap_or_else(any_term)] } else { subjects };
         Terms { first, others: others.collect() }
     }
 }
@@ -206,18 +206,19 @@ impl Filter {
 /// The terms an entry must carry, those expected to be rarest first.
 #[derive(Debug)]
 pub(crate) struct Terms {
-    /// One of these; none if there are no terms at all.
+    /// One of these.
     pub(crate) first: Vec<Term>,
     /// All of these.
     pub(crate) others: Vec<Term>,
 }
 
 /// A value one can filter by, as the index stores it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Term(pub(crate) i64);
 
 #[derive(Clone, Copy)]
 enum Kind {
+    Any = 0,
     Agency = 1,
     System = 2,
     Officer = 3,
@@ -241,7 +242,7 @@ impl Term {
 
 /// The terms an entry can be found by. An agency is found by its own code and by those above it.
 pub(crate) fn terms_of(entry: &Entry) -> Vec<Term> {
-    let mut terms = vec![outcome_term(entry.outcome)];
+    let mut terms = vec![any_term(), outcome_term(entry.outcome)];
     let mut text = |kind, value: &str| terms.push(Term::new(kind, value.as_bytes()));
     if let Some(caller) = &entry.caller {
         text(Kind::System, &caller.system);
@@ -273,6 +274,11 @@ pub(crate) fn terms_of(entry: &Entry) -> Vec<Term> {
 fn subject_term(subject: &SubjectHash) -> Term {
     let parts = [&subject.kind.to_be_bytes(), subject.key_id.as_bytes(), b":", &subject.hash];
     Term::new(Kind::Subject, &parts.concat())
+}
+
+/// Carried by every entry whose body is there.
+fn any_term() -> Term {
+    Term::new(Kind::Any, &[])
 }
 
 fn outcome_term(outcome: i32) -> Term {

@@ -8,11 +8,11 @@ use std::ops::Range;
 use crate::error::{AuditError, Damage};
 use crate::key::VerifierKey;
 use crate::note::{Checkpoint, NoteError};
-use crate::store::{Connection, Heads, Location, Session};
+use crate::store::{Connection, Heads, Location, Packed, Session};
 use crate::tree::{self, Frontier, Hash, ProofError};
 
 /// Entries read at a time; bounds the memory used.
-const CHUNK: u64 = 256;
+const CHUNK: u64 = 1024;
 
 /// Why something does not verify.
 #[derive(Debug, thiserror::Error)]
@@ -104,9 +104,13 @@ pub async fn verify_store(
         walk.checkpoint(size, &note)?;
     }
     walk.kept_checkpoints()?;
+    // While one part is hashed, the database reads the next.
+    let mut part = Part::read(&mut session, 0..tree_size.min(CHUNK)).await?;
     while walk.frontier.size() < tree_size {
-        let start = walk.frontier.size();
-        walk.chunk(&mut session, start..tree_size.min(start + CHUNK)).await?;
+        let following = part.range.end..tree_size.min(part.range.end + CHUNK);
+        let (next, verified) = tokio::join!(Part::read(&mut session, following), async { walk.part(&part) });
+        verified?;
+        part = next?;
         progress(Progress { verified: walk.frontier.size(), tree_size });
     }
     session.check_ends(tree_size).await?;
@@ -158,6 +162,27 @@ pub fn verify_growth(
     Ok((older, newer))
 }
 
+/// What a store holds about a range of entries.
+struct Part {
+    range: Range<u64>,
+    entries: Packed,
+    hashes: Packed,
+    checkpoints: Vec<(u64, String)>,
+}
+
+impl Part {
+    async fn read(session: &mut Session<'_>, range: Range<u64>) -> Result<Self, sqlx::Error> {
+        if range.is_empty() {
+            return Ok(Self { range, entries: Packed::default(), hashes: Packed::default(), checkpoints: Vec::new() });
+        }
+        let entries = session.packed_entries(&range).await?;
+        let positions = tree::stored_count(range.start)..tree::stored_count(range.end);
+        let hashes = session.packed_hashes(&positions).await?;
+        let checkpoints = session.heads(Heads::Within(range.start + 1..range.end + 1)).await?;
+        Ok(Self { range, entries, hashes, checkpoints })
+    }
+}
+
 /// The state of a verification: the tree as recomputed from the entries so far.
 struct Walk<'k> {
     key: &'k VerifierKey,
@@ -167,33 +192,27 @@ struct Walk<'k> {
 }
 
 impl Walk<'_> {
-    async fn chunk(&mut self, session: &mut Session<'_>, range: Range<u64>) -> Result<(), VerifyError> {
-        let entries = session.entry_bytes(range.clone()).await?;
-        let mut stored = session
-            .hashes(tree::stored_count(range.start)..tree::stored_count(range.end))
-            .await?
-            .into_iter()
-            .peekable();
-        let mut checkpoints =
-            session.heads(Heads::Within(range.start + 1..range.end + 1)).await?.into_iter().peekable();
-        let mut entries = entries.into_iter().peekable();
+    fn part(&mut self, part: &Part) -> Result<(), VerifyError> {
+        let mut entries = part.entries.iter().peekable();
+        let mut stored = part.hashes.iter().peekable();
+        let mut checkpoints = part.checkpoints.iter().peekable();
         let mut expected = Vec::new();
-        for log_index in range {
+        for log_index in part.range.clone() {
             let (_, entry) =
                 entries.next_if(|(index, _)| *index == log_index).ok_or(Damage::EntryMissing { log_index })?;
             let position = tree::stored_count(log_index);
-            self.frontier.push(tree::leaf_hash(&entry), &mut expected);
+            self.frontier.push(tree::leaf_hash(entry), &mut expected);
             for (level, hash) in (0..).zip(expected.drain(..)) {
                 let (position, index) = (position + u64::from(level), log_index >> level);
                 match stored.next_if(|(at, _)| *at == position) {
                     None => return Err(Damage::HashMissing { level, index, position }.into()),
-                    Some((_, found)) if found == hash => {}
+                    Some((_, found)) if *found == hash => {}
                     Some(_) if level == 0 => return Err(Damage::EntryChanged { log_index }.into()),
                     Some(_) => return Err(Damage::HashChanged { level, index, position }.into()),
                 }
             }
             if let Some((size, note)) = checkpoints.next_if(|(size, _)| *size == log_index + 1) {
-                self.checkpoint(size, &note)?;
+                self.checkpoint(*size, note)?;
             }
             self.kept_checkpoints()?;
         }

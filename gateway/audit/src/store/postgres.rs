@@ -10,7 +10,7 @@ use std::time::Duration;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection};
 
-use super::{Batch, Location, LogId, SCHEMA_VERSION, signed};
+use super::{Aggregate, Batch, Location, LogId, SCHEMA_VERSION, signed};
 use crate::error::AuditError;
 use crate::key::VerifierKey;
 use crate::tree;
@@ -283,6 +283,48 @@ pub(super) async fn hashes_within(
         "SELECT position, hash FROM hashes WHERE log_id = $1 AND position >= $2 AND position < $3 ORDER BY position";
     let query = sqlx::query_as(select).bind(log).bind(positions.start as i64).bind(positions.end as i64);
     query.fetch_all(connection).await
+}
+
+const PACKED_ENTRIES: &str = "
+SELECT min(log_index), max(log_index), string_agg(entry, ''), array_agg(length(entry))
+FROM (SELECT log_index, entry FROM entries WHERE log_id = $1 AND log_index >= $2 AND log_index < $3 ORDER BY log_index)
+     AS ordered";
+const PACKED_HASHES: &str = "
+SELECT min(position), max(position), string_agg(hash, ''), array_agg(length(hash))
+FROM (SELECT position, hash FROM hashes WHERE log_id = $1 AND position >= $2 AND position < $3 ORDER BY position)
+     AS ordered";
+
+pub(super) async fn packed_entries(
+    connection: &mut PgConnection,
+    log: LogId,
+    range: &Range<u64>,
+) -> Result<Aggregate, sqlx::Error> {
+    packed(connection, PACKED_ENTRIES, log, range).await
+}
+
+pub(super) async fn packed_hashes(
+    connection: &mut PgConnection,
+    log: LogId,
+    positions: &Range<u64>,
+) -> Result<Aggregate, sqlx::Error> {
+    packed(connection, PACKED_HASHES, log, positions).await
+}
+
+async fn packed(
+    connection: &mut PgConnection,
+    select: &'static str,
+    log: LogId,
+    range: &Range<u64>,
+) -> Result<Aggregate, sqlx::Error> {
+    let query = sqlx::query_as(select).bind(log).bind(range.start as i64).bind(range.end as i64);
+    let (first, last, bytes, lengths): (Option<i64>, Option<i64>, Option<Vec<u8>>, Option<Vec<i32>>) =
+        query.fetch_one(connection).await?;
+    Ok(Aggregate {
+        first: first.unwrap_or_default(),
+        last: last.unwrap_or_default(),
+        bytes: bytes.unwrap_or_default(),
+        lengths: lengths.unwrap_or_default().into_iter().map(|length| length as usize).collect(),
+    })
 }
 
 pub(super) async fn entries_at(

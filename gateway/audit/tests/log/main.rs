@@ -7,17 +7,20 @@ mod append;
 mod crash;
 mod damage;
 mod rate;
+mod replicas;
 mod search;
 mod tiles;
+mod years;
 
 mod place;
-mod replicas;
+mod server;
 
 use audit::AuditLog;
 use proto::audit::v1::entry::{Disclosure, Kind, Outcome};
 use proto::audit::v1::{Access, Caller, Entry, Officer, Purpose, SourceResult, SubjectHash};
 
 pub use place::{ORIGIN, Place, Store};
+pub use server::Server;
 
 /// Runs each of these tests on every store.
 #[macro_export]

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use sqlx::{ConnectOptions, Connection};
 
-use crate::{Place, Store, entry};
+use crate::{Place, Server, Store, entry};
 
 fn span() -> Duration {
     let seconds = std::env::var("LIENTHONG_TEST_RATE_SECONDS").ok().and_then(|text| text.parse().ok());
@@ -43,15 +43,24 @@ impl Measured {
 #[ignore = "a measurement: run it alone, in release"]
 async fn appends_per_second() {
     fdatasync().print("fdatasync of 4 KiB", "");
+    let server = Server::start(&[]);
     for store in [Store::Sqlite, Store::Postgres] {
-        if !store.available() {
+        if store == Store::Postgres && server.is_none() {
             continue;
         }
-        let bare = one_row_transactions(store).await;
+        let bare = one_row_transactions(&place(store, &server).await).await;
         bare.print(&format!("{store:?}, one-row transactions"), "");
         for callers in [1, 16, 64, 256] {
-            appends(store, callers, &bare).await;
+            appends(&place(store, &server).await, callers, &bare).await;
         }
+    }
+}
+
+/// An empty place; a database on a server that syncs what it commits.
+pub(crate) async fn place(store: Store, server: &Option<Server>) -> Place {
+    match server {
+        Some(server) if store == Store::Postgres => Place::on(server).await,
+        _ => Place::empty(store).await,
     }
 }
 
@@ -70,11 +79,10 @@ fn fdatasync() -> Measured {
     Measured::of(waits, started.elapsed())
 }
 
-async fn one_row_transactions(store: Store) -> Measured {
-    let place = Place::empty(store).await;
+async fn one_row_transactions(place: &Place) -> Measured {
     let value = prost::Message::encode_to_vec(&entry(0));
     let mut waits = Vec::new();
-    match store {
+    match place.store {
         Store::Sqlite => {
             let options = sqlx::sqlite::SqliteConnectOptions::new()
                 .filename(place.path())
@@ -109,8 +117,7 @@ async fn one_row_transactions(store: Store) -> Measured {
     }
 }
 
-async fn appends(store: Store, callers: u64, bare: &Measured) {
-    let place = Place::empty(store).await;
+async fn appends(place: &Place, callers: u64, bare: &Measured) {
     let log = Arc::new(place.open().await);
     let started = Instant::now();
     let tasks: Vec<_> = (0..callers)
@@ -134,7 +141,7 @@ async fn appends(store: Store, callers: u64, bare: &Measured) {
     let begun = Instant::now();
     let report = place.verify().await.unwrap();
     let verified = report.tree_size as f64 / begun.elapsed().as_secs_f64();
-    let (log_bytes, index_bytes) = bytes(&place).await;
+    let (log_bytes, index_bytes) = bytes(place).await;
     let count = measured.count;
     let beside = format!(
         "{:.1} x the one-row rate, wait {:.2} x; index {lag:.1?} behind; verified {verified:.0}/s; {} + {} bytes an entry",
@@ -143,11 +150,11 @@ async fn appends(store: Store, callers: u64, bare: &Measured) {
         log_bytes / count,
         index_bytes / count
     );
-    measured.print(&format!("{store:?}, {callers} callers"), &beside);
+    measured.print(&format!("{:?}, {callers} callers", place.store), &beside);
 }
 
 /// Bytes of the log and of its index.
-async fn bytes(place: &Place) -> (u64, u64) {
+pub(crate) async fn bytes(place: &Place) -> (u64, u64) {
     match place.store {
         Store::Sqlite => {
             let bytes = |name: &str| std::fs::metadata(place.directory.path().join(name)).unwrap().len();
@@ -156,7 +163,7 @@ async fn bytes(place: &Place) -> (u64, u64) {
         Store::Postgres => {
             let select = "SELECT pg_total_relation_size('entries') + pg_total_relation_size('hashes')
                                  + pg_total_relation_size('heads'),
-                                 pg_total_relation_size('postings') + pg_total_relation_size('blocks')";
+                                 pg_total_relation_size('index_buckets') + pg_total_relation_size('index_blocks')";
             let (log, index): (i64, i64) = sqlx::query_as(select).fetch_one(&mut place.connect().await).await.unwrap();
             (log as u64, index as u64)
         }

@@ -337,7 +337,8 @@ fn from_log(field: &str, error: &AuditError) -> Status {
         | AuditError::NewerSchema { .. }
         | AuditError::Origin { .. }
         | AuditError::Note(_)
-        | AuditError::IndexBehind { .. } => {
+        | AuditError::IndexBehind { .. }
+        | AuditError::IndexDamaged => {
             tracing::error!(%error, "the audit log cannot be read");
             status::plain(
                 Code::Unavailable,
