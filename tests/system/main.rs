@@ -29,6 +29,7 @@ mod receipts;
 mod reload;
 mod remote;
 mod replicas;
+mod retention;
 mod scale;
 mod search;
 mod services;

@@ -199,8 +199,8 @@ impl Index {
             for number in (first..=last).rev() {
                 let Some(stored) = blocks.remove(&number) else { continue };
                 let buckets = stored.iter().map(|(bucket, bytes)| (*bucket, bytes.as_slice())).collect();
-                let places = block::places(&buckets, self.block_size, terms)
-                    .map_err(|Malformed| AuditError::IndexDamaged)?;
+                let places =
+                    block::places(&buckets, self.block_size, terms).map_err(|Malformed| AuditError::IndexDamaged)?;
                 let indices = places.into_iter().rev().map(|place| number * self.block_size + u64::from(place));
                 let wanted = count_max - found.len();
                 found.extend(indices.filter(|index| range.contains(index)).take(wanted));
@@ -246,6 +246,27 @@ impl Index {
             Tables::Postgres(tables) => tables.clear(log).await?,
         }
         self.catch_up(log, tree_size, |end| progress(end, tree_size)).await
+    }
+
+    /// Reads a range of the log again, from which bodies were removed, so that nothing of them is left here.
+    pub(crate) async fn forget(&self, log: LogId, range: Range<u64>) -> Result<(), AuditError> {
+        let tail = self.tail(log);
+        let mut tail = tail.lock().await;
+        if tail.as_ref().is_some_and(|tail| tail.start() < range.end) {
+            *tail = None;
+        }
+        let readers = self.log.of(log);
+        let written = self.block_count(log).await?;
+        for number in range.start / self.block_size..range.end.div_ceil(self.block_size).min(written) {
+            let mut block = Block::new(number, self.block_size);
+            while !block.is_full() {
+                let end = block.limit().min(block.end() + CHUNK);
+                let entries = readers.acquire().await?.session().entry_bytes(block.end()..end).await?;
+                block.add(&entries, end);
+            }
+            self.write(log, &block, true).await?;
+        }
+        Ok(())
     }
 
     pub(crate) async fn close(&self) {

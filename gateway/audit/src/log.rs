@@ -8,7 +8,7 @@ use proto::audit::v1::{Entry, InclusionProof, LoggedEntry};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
-use crate::error::{AppendError, AuditError};
+use crate::error::{AppendError, AuditError, Damage};
 use crate::index::Index;
 use crate::key::{SigningKey, VerifierKey};
 use crate::note::Checkpoint;
@@ -60,6 +60,7 @@ pub struct AuditLog {
     verifier: VerifierKey,
     queue: mpsc::Sender<Pending>,
     newest: watch::Receiver<Arc<Checkpoint>>,
+    location: Location,
     readers: Readers,
     pub(crate) index: Arc<Index>,
     tasks: Mutex<Option<Tasks>>,
@@ -87,8 +88,9 @@ impl AuditLog {
         let (queue, waiting) = mpsc::channel(options.queue_size_max.max(1));
         let (close, closing) = oneshot::channel();
         let writer = tokio::spawn(writer.run(waiting, closing));
-        let tasks = Mutex::new(Some(Tasks { close, writer, indexer: tokio::spawn(Arc::clone(&index).follow(newest.clone())) }));
-        Ok(Self { verifier, queue, newest, readers, index, tasks })
+        let tasks =
+            Mutex::new(Some(Tasks { close, writer, indexer: tokio::spawn(Arc::clone(&index).follow(newest.clone())) }));
+        Ok(Self { verifier, queue, newest, location: location.clone(), readers, index, tasks })
     }
 
     /// Appends an entry and returns once it is durable, in the tree, and under a signed checkpoint.
@@ -183,7 +185,29 @@ impl AuditLog {
 
     /// One entry of this process's log.
     pub async fn entry(&self, log_index: u64) -> Result<LoggedEntry, AuditError> {
-        self.own().entry(log_index).await
+        self.entry_of("", log_index).await
+    }
+
+    /// One entry of the log of an origin in the same store; the empty origin is this process's own. A body that was removed
+    /// is [`AuditError::EntryRemoved`]; one that is missing and should not be is damage.
+    pub async fn entry_of(&self, origin: &str, log_index: u64) -> Result<LoggedEntry, AuditError> {
+        match self.log(origin).await?.entry(log_index).await {
+            Err(AuditError::Damaged(Damage::EntryMissing { log_index })) => {
+                match self.removal_of(origin, log_index).await? {
+                    Some(removal) => Err(AuditError::EntryRemoved { log_index, removal }),
+                    None => Err(AuditError::Damaged(Damage::EntryMissing { log_index })),
+                }
+            }
+            read => read,
+        }
+    }
+
+    pub(crate) fn location(&self) -> &Location {
+        &self.location
+    }
+
+    pub(crate) fn readers(&self) -> &Readers {
+        &self.readers
     }
 
     /// As [`LogView::inclusion_proof`], of this process's log.

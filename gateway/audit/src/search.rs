@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 
 use prost_types::Timestamp;
-use proto::audit::v1::entry::Outcome;
+use proto::audit::v1::entry::{self, Outcome};
 use proto::audit::v1::{Entry, LoggedEntry, SubjectHash};
 
 use crate::error::AuditError;
@@ -49,6 +49,8 @@ pub struct Filter {
     pub outcome: Option<Outcome>,
     /// An agreement that was applied.
     pub agreement: Option<String>,
+    /// An event of the hub, by its name.
+    pub event: Option<String>,
 }
 
 /// One page of what was found, newest first.
@@ -178,6 +180,7 @@ impl Filter {
             && any_is(&self.field, entry.accesses.iter().flat_map(|access| &access.fields_asked))
             && any_is(&self.source, entry.sources.iter().map(|source| &source.source))
             && self.outcome.is_none_or(|wanted| entry.outcome == wanted as i32)
+            && any_is(&self.event, event(entry))
             && any_is(&self.agreement, entry.accesses.iter().flat_map(|access| &access.agreements))
     }
 
@@ -185,6 +188,7 @@ impl Filter {
         let text = |kind, value: &Option<String>| value.as_ref().map(|value| Term::new(kind, value.as_bytes()));
         let values = [
             text(Kind::Dossier, &self.dossier_number),
+            text(Kind::Event, &self.event),
             text(Kind::Officer, &self.officer),
             text(Kind::Agreement, &self.agreement),
             text(Kind::Certificate, &self.certificate),
@@ -231,6 +235,7 @@ enum Kind {
     Agreement = 10,
     Field = 11,
     Certificate = 12,
+    Event = 13,
 }
 
 impl Term {
@@ -264,11 +269,20 @@ pub(crate) fn terms_of(entry: &Entry) -> Vec<Term> {
         access.fields_asked.iter().for_each(|field| text(Kind::Field, field));
         access.agreements.iter().for_each(|agreement| text(Kind::Agreement, agreement));
     }
+    if let Some(event) = event(entry) {
+        text(Kind::Event, event);
+    }
     entry.sources.iter().for_each(|source| text(Kind::Source, &source.source));
     terms.extend(entry.subjects.iter().map(subject_term));
     terms.sort_unstable();
     terms.dedup();
     terms
+}
+
+/// The name of an event of the hub.
+fn event(entry: &Entry) -> Option<&String> {
+    let details = entry.details.iter().filter(|_| entry.kind() == entry::Kind::HubEvent);
+    details.filter(|detail| detail.name == "event").map(|detail| &detail.value).next()
 }
 
 fn subject_term(subject: &SubjectHash) -> Term {

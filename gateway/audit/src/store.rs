@@ -4,11 +4,11 @@
 //! |---|---|
 //! | `meta` | schema version (and in SQLite the origin) |
 //! | `logs` | PostgreSQL only: origin and verifier key of each log |
-//! | `entries` | each entry's bytes under its log index |
+//! | `entries` | each entry's bytes under its log index, until its period ends ([`crate::retention`]) |
 //! | `hashes` | the hash of every complete subtree, leaves included, in the order of [`crate::tree::position`] |
 //! | `heads` | signed checkpoints by tree size |
 //!
-//! The last three grow at their end only. Tiles of C2SP `tlog-tiles` are selections of `hashes` and `entries`.
+//! The last three grow at their end only, but for bodies of entries that are removed. Tiles of C2SP `tlog-tiles` are selections of `hashes` and `entries`.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -26,7 +26,10 @@ use crate::key::VerifierKey;
 use crate::tree::{self, Hash};
 
 pub(crate) mod postgres;
+mod remover;
 pub(crate) mod sqlite;
+
+pub(crate) use remover::Remover;
 
 /// The schema this release writes.
 const SCHEMA_VERSION: i64 = 1;
@@ -374,6 +377,19 @@ impl Session<'_> {
         Ok(unsigned(rows))
     }
 
+    /// The bytes of the first entries there are in a range of indices, ascending.
+    pub(crate) async fn next_entries(
+        &mut self,
+        range: Range<u64>,
+        count_max: u32,
+    ) -> Result<Vec<(u64, Vec<u8>)>, sqlx::Error> {
+        let rows: Vec<(i64, Vec<u8>)> = match self {
+            Self::Sqlite(connection) => sqlite::next_entries(connection, &range, count_max).await?,
+            Self::Postgres(connection, log) => postgres::next_entries(connection, *log, &range, count_max).await?,
+        };
+        Ok(unsigned(rows))
+    }
+
     /// The entries in a range of indices, ascending: fast, for whoever reads all.
     pub(crate) async fn packed_entries(&mut self, range: &Range<u64>) -> Result<Packed, sqlx::Error> {
         let packed = match self {
@@ -428,6 +444,22 @@ pub(crate) struct Aggregate {
 }
 
 impl Aggregate {
+    /// Hashes have one length; where they have not, each is looked at by itself.
+    pub(crate) fn of_hashes(
+        (first, last, bytes): (Option<i64>, Option<i64>, Option<Vec<u8>>),
+        count: i64,
+        lengths: (Option<i64>, Option<i64>),
+    ) -> Self {
+        let regular = lengths == (Some(32), Some(32));
+        let lengths = if regular { vec![32; count as usize] } else { Vec::new() };
+        Self {
+            first: first.unwrap_or_default(),
+            last: last.unwrap_or_default(),
+            bytes: bytes.unwrap_or_default(),
+            lengths,
+        }
+    }
+
     /// The values, if there is one for every key of the range.
     fn consecutive(self, keys: &Range<u64>) -> Option<Packed> {
         let (first, last) = (self.first as u64, self.last as u64);

@@ -8,6 +8,7 @@ use std::ops::Range;
 use crate::error::{AuditError, Damage};
 use crate::key::VerifierKey;
 use crate::note::{Checkpoint, NoteError};
+use crate::retention::Missing;
 use crate::store::{Connection, Heads, Location, Packed, Session};
 use crate::tree::{self, Frontier, Hash, ProofError};
 
@@ -75,12 +76,17 @@ pub struct Report {
     pub hash_count: u64,
     /// Checkpoints, each validly signed and matching the entries.
     pub checkpoint_count: u64,
+    /// Entries whose bodies retention runs have removed, as the log records; their leaf hashes hold.
+    pub removed_count: u64,
 }
 
 /// Verifies a whole log: every entry against its leaf hash, every stored hash against those below it, every stored
 /// checkpoint's signature, and its root against the entries, which makes all checkpoints consistent with each other.
 /// The same holds for the checkpoints `kept` by the verifier: without one, a log cut back to an earlier state of itself
 /// looks whole.
+///
+/// An entry whose body is missing counts as removed if an entry of a retention run accounts for it; its leaf hash is then
+/// held against the tree like any other.
 ///
 /// Works on a copy, and on a log that is being written: it verifies what was there when it began. Stops at the first
 /// thing wrong and says what and where it is. Memory is constant.
@@ -99,7 +105,13 @@ pub async fn verify_store(
     if let Some(newest) = kept.last().filter(|newest| newest.tree_size > tree_size) {
         return Err(Damage::Shrunk { tree_size, kept: newest.tree_size }.into());
     }
-    let mut walk = Walk { key, kept: kept.into_iter().peekable(), frontier: Frontier::default(), checkpoint_count: 0 };
+    let mut walk = Walk {
+        key,
+        kept: kept.into_iter().peekable(),
+        frontier: Frontier::default(),
+        missing: Missing::default(),
+        checkpoint_count: 0,
+    };
     for (size, note) in session.heads(Heads::Within(0..1)).await? {
         walk.checkpoint(size, &note)?;
     }
@@ -113,6 +125,9 @@ pub async fn verify_store(
         part = next?;
         progress(Progress { verified: walk.frontier.size(), tree_size });
     }
+    if let Some(log_index) = walk.missing.first() {
+        return Err(Damage::EntryMissing { log_index }.into());
+    }
     session.check_ends(tree_size).await?;
     if session.head_count().await? != walk.checkpoint_count {
         return Err(Damage::CheckpointUnexpected.into());
@@ -122,6 +137,7 @@ pub async fn verify_store(
         root_hash: walk.frontier.root(),
         hash_count: tree::stored_count(tree_size),
         checkpoint_count: walk.checkpoint_count,
+        removed_count: walk.missing.accounted(),
     })
 }
 
@@ -188,6 +204,7 @@ struct Walk<'k> {
     key: &'k VerifierKey,
     kept: Peekable<std::vec::IntoIter<&'k Checkpoint>>,
     frontier: Frontier,
+    missing: Missing,
     checkpoint_count: u64,
 }
 
@@ -198,10 +215,20 @@ impl Walk<'_> {
         let mut checkpoints = part.checkpoints.iter().peekable();
         let mut expected = Vec::new();
         for log_index in part.range.clone() {
-            let (_, entry) =
-                entries.next_if(|(index, _)| *index == log_index).ok_or(Damage::EntryMissing { log_index })?;
             let position = tree::stored_count(log_index);
-            self.frontier.push(tree::leaf_hash(entry), &mut expected);
+            let leaf_hash = match entries.next_if(|(index, _)| *index == log_index) {
+                Some((_, entry)) => {
+                    self.missing.account(entry);
+                    tree::leaf_hash(entry)
+                }
+                None => {
+                    self.missing.insert(log_index);
+                    let leaf = stored.peek().filter(|(at, _)| *at == position);
+                    let leaf = leaf.and_then(|(_, leaf)| Hash::try_from(*leaf).ok());
+                    leaf.ok_or(Damage::HashMissing { level: 0, index: log_index, position })?
+                }
+            };
+            self.frontier.push(leaf_hash, &mut expected);
             for (level, hash) in (0..).zip(expected.drain(..)) {
                 let (position, index) = (position + u64::from(level), log_index >> level);
                 match stored.next_if(|(at, _)| *at == position) {

@@ -173,6 +173,10 @@ pub(crate) struct AuditConfig {
     /// Files with keys used before it: entries made with them are still found by a subject's number.
     #[serde(default)]
     pub(crate) older_subject_keys: Vec<PathBuf>,
+    /// Periods of retention; absent: nothing is ever removed from the log.
+    pub(crate) retention: Option<PathBuf>,
+    /// Legal holds: orders that entries be kept beyond their period.
+    pub(crate) legal_holds: Option<PathBuf>,
     /// Folder in which the log is published as files while the hub runs; absent: it is not.
     pub(crate) tiles: Option<PathBuf>,
     /// Days after which a citizen sees an access whose agreement delays disclosure.
@@ -421,6 +425,9 @@ impl Config {
 
     fn check(&self) -> anyhow::Result<()> {
         self.server.check()?;
+        if self.audit.legal_holds.is_some() && self.audit.retention.is_none() {
+            bail!("audit.legal_holds needs audit.retention: without it nothing is removed");
+        }
         if self.audit.queue_entries_max == 0 {
             bail!("audit.queue_entries_max must be at least 1");
         }

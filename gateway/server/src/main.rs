@@ -19,6 +19,7 @@ mod readiness;
 mod rejections;
 mod reload;
 mod remote;
+mod retention;
 mod serve;
 mod services;
 mod show;

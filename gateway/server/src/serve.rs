@@ -37,6 +37,7 @@ use crate::{
     readiness::{self, Readiness},
     rejections::{self, Strangers},
     reload::Reloader,
+    retention::{self, RetentionFiles},
     services::{AuditHandler, CatalogHandler, OperatorHandler, QueryHandler},
     sources::OpenSources,
     tls::Trust,
@@ -52,6 +53,7 @@ pub(crate) struct Running {
     watching: JoinHandle<()>,
     reloading: JoinHandle<()>,
     counting: JoinHandle<()>,
+    retaining: Option<JoinHandle<()>>,
     limit: Limit,
     strangers: Strangers,
     publishing: Option<JoinHandle<()>>,
@@ -69,6 +71,7 @@ pub(crate) struct Parts {
     signing_key: SigningKey,
     hasher: SubjectHasher,
     log_location: Location,
+    retention: Option<RetentionFiles>,
 }
 
 impl Parts {
@@ -82,9 +85,10 @@ impl Parts {
             sources: OpenSources::open(config, &schema)?,
             trust: Trust::load(&config.tls, config.folder())?,
             tokens: Tokens::load(config)?,
-            signing_key: SigningKey::load(&config.path(&config.audit.signing_key))?,
+            signing_key: signing_key(config)?,
             hasher: hasher(config)?,
             log_location: config.audit.database.location(config.folder()).context("audit.database")?,
+            retention: RetentionFiles::load(config, &schema)?,
             schema,
         })
     }
@@ -94,6 +98,11 @@ fn hasher(config: &Config) -> anyhow::Result<SubjectHasher> {
     let load = |path: &PathBuf| SubjectHasher::load(&config.path(path));
     let older = config.audit.older_subject_keys.iter().map(load).collect::<Result<_, _>>()?;
     Ok(load(&config.audit.subject_key)?.with_older(older))
+}
+
+/// The key whose public part the log is verified with.
+pub(crate) fn signing_key(config: &Config) -> anyhow::Result<SigningKey> {
+    Ok(SigningKey::load(&config.path(&config.audit.signing_key))?)
 }
 
 /// Where the configuration says the files of access are.
@@ -181,6 +190,8 @@ pub(crate) async fn start(config: &Config, hangup: Option<Signal>) -> anyhow::Re
     let refused =
         rejections::watch_refused(Arc::clone(&current), limit.clone(), strangers.clone(), health, stopped.clone());
     let counting = tokio::spawn(refused);
+    let retaining =
+        parts.retention.map(|files| tokio::spawn(retention::run(files, Arc::clone(&current), stopped.clone())));
     let query_handler = QueryHandler {
         current: Arc::clone(&current),
         timeouts,
@@ -216,7 +227,19 @@ pub(crate) async fn start(config: &Config, hangup: Option<Signal>) -> anyhow::Re
     let reloading =
         tokio::spawn(Reloader::new(config.clone(), Arc::clone(&current), parts.sources).run(hangup, requests, stopped));
     tracing::info!(%address, "listening");
-    Ok(Running { address, stop, serving, watching, reloading, counting, limit, strangers, publishing, current })
+    Ok(Running {
+        address,
+        stop,
+        serving,
+        watching,
+        reloading,
+        counting,
+        retaining,
+        limit,
+        strangers,
+        publishing,
+        current,
+    })
 }
 
 enum ReflectionVersion {
@@ -244,6 +267,9 @@ impl Running {
         self.watching.await.context("readiness")?;
         self.reloading.await.context("reload")?;
         self.counting.await.context("refused calls")?;
+        if let Some(retaining) = self.retaining {
+            retaining.await.context("retention")?;
+        }
         let hub = self.current.hub();
         rejections::record_refused(&hub.audit, &self.limit, &self.strangers).await;
         let recorded = record_event(&hub.audit, "stop", &[]).await;

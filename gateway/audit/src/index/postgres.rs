@@ -135,9 +135,7 @@ impl Tables {
     /// Empties the index of a log, or begins it.
     async fn begin(&self, connection: &mut PgConnection, log: LogId) -> Result<(), sqlx::Error> {
         let mut transaction = connection.begin().await?;
-        for delete in
-            ["DELETE FROM index_buckets WHERE log_id = $1", "DELETE FROM index_blocks WHERE log_id = $1"]
-        {
+        for delete in ["DELETE FROM index_buckets WHERE log_id = $1", "DELETE FROM index_blocks WHERE log_id = $1"] {
             sqlx::query(delete).bind(log).execute(&mut *transaction).await?;
         }
         let insert = "INSERT INTO index_state (log_id, version, block_size) VALUES ($1, $2, $3)

@@ -132,9 +132,10 @@ async fn fits(path: &Path, log: &Readers, tree_size: u64, block_size: u64) -> Re
         return Ok(false);
     }
     let count: i64 = sqlx::query_scalar("SELECT count(*) FROM blocks").fetch_one(&mut connection).await?;
-    let last: Option<(i64, Vec<u8>)> = sqlx::query_as("SELECT block, last_leaf FROM blocks ORDER BY block DESC LIMIT 1")
-        .fetch_optional(&mut connection)
-        .await?;
+    let last: Option<(i64, Vec<u8>)> =
+        sqlx::query_as("SELECT block, last_leaf FROM blocks ORDER BY block DESC LIMIT 1")
+            .fetch_optional(&mut connection)
+            .await?;
     connection.close().await?;
     let Some((block, last_leaf)) = last else { return Ok(true) };
     let end = (block as u64 + 1) * block_size;

@@ -193,31 +193,18 @@ const PACKED_ENTRIES: &str = "
 SELECT min(log_index), max(log_index), CAST(group_concat(entry, '') AS BLOB), group_concat(length(entry))
 FROM (SELECT log_index, entry FROM entries WHERE log_index >= ? AND log_index < ? ORDER BY log_index)";
 const PACKED_HASHES: &str = "
-SELECT min(position), max(position), CAST(group_concat(hash, '') AS BLOB), group_concat(length(hash))
+SELECT min(position), max(position), CAST(group_concat(hash, '') AS BLOB), count(*), min(length(hash)), max(length(hash))
 FROM (SELECT position, hash FROM hashes WHERE position >= ? AND position < ? ORDER BY position)";
+
+/// First and last index, entries, the length of each as a list.
+type EntriesRow = (Option<i64>, Option<i64>, Option<Vec<u8>>, Option<String>);
 
 pub(super) async fn packed_entries(
     connection: &mut SqliteConnection,
     range: &Range<u64>,
 ) -> Result<Aggregate, sqlx::Error> {
-    packed(connection, PACKED_ENTRIES, range).await
-}
-
-pub(super) async fn packed_hashes(
-    connection: &mut SqliteConnection,
-    positions: &Range<u64>,
-) -> Result<Aggregate, sqlx::Error> {
-    packed(connection, PACKED_HASHES, positions).await
-}
-
-async fn packed(
-    connection: &mut SqliteConnection,
-    select: &'static str,
-    range: &Range<u64>,
-) -> Result<Aggregate, sqlx::Error> {
-    let query = sqlx::query_as(select).bind(range.start as i64).bind(range.end as i64);
-    let (first, last, bytes, lengths): (Option<i64>, Option<i64>, Option<Vec<u8>>, Option<String>) =
-        query.fetch_one(connection).await?;
+    let query = sqlx::query_as(PACKED_ENTRIES).bind(range.start as i64).bind(range.end as i64);
+    let (first, last, bytes, lengths): EntriesRow = query.fetch_one(connection).await?;
     let lengths = lengths.unwrap_or_default();
     Ok(Aggregate {
         first: first.unwrap_or_default(),
@@ -226,6 +213,18 @@ async fn packed(
         lengths: lengths.split(',').filter_map(|length| length.parse().ok()).collect(),
     })
 }
+
+pub(super) async fn packed_hashes(
+    connection: &mut SqliteConnection,
+    positions: &Range<u64>,
+) -> Result<Aggregate, sqlx::Error> {
+    let query = sqlx::query_as(PACKED_HASHES).bind(positions.start as i64).bind(positions.end as i64);
+    let (first, last, bytes, count, shortest, longest): HashesRow = query.fetch_one(connection).await?;
+    Ok(Aggregate::of_hashes((first, last, bytes), count, (shortest, longest)))
+}
+
+/// First and last position, hashes, their count, shortest and longest length.
+type HashesRow = (Option<i64>, Option<i64>, Option<Vec<u8>>, i64, Option<i64>, Option<i64>);
 
 pub(super) async fn entries_at(
     connection: &mut SqliteConnection,
@@ -242,6 +241,22 @@ pub(super) async fn entries_within(
 ) -> Result<Vec<(i64, Vec<u8>)>, sqlx::Error> {
     let select = "SELECT log_index, entry FROM entries WHERE log_index >= ? AND log_index < ? ORDER BY log_index";
     sqlx::query_as(select).bind(range.start as i64).bind(range.end as i64).fetch_all(connection).await
+}
+
+pub(super) async fn next_entries(
+    connection: &mut SqliteConnection,
+    range: &Range<u64>,
+    count_max: u32,
+) -> Result<Vec<(i64, Vec<u8>)>, sqlx::Error> {
+    let select =
+        "SELECT log_index, entry FROM entries WHERE log_index >= ? AND log_index < ? ORDER BY log_index LIMIT ?";
+    let query = sqlx::query_as(select).bind(range.start as i64).bind(range.end as i64).bind(count_max);
+    query.fetch_all(connection).await
+}
+
+/// A connection that leaves nothing of what it deletes in the file.
+pub(super) async fn remover(path: &Path) -> Result<SqliteConnection, sqlx::Error> {
+    connect_options(path).pragma("secure_delete", "ON").connect().await
 }
 
 /// Numbers as a JSON array, to bind a list of any length as one value.

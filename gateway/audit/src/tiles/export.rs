@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use super::{CHECKPOINT, HEIGHT, LEVEL_COUNT_MAX, Tile, WIDTH, file_error, read_if_there, write};
+use super::{CHECKPOINT, HEIGHT, LEVEL_COUNT_MAX, Tile, WIDTH, file_error, prune, read_if_there, write};
 use crate::error::{AuditError, Damage};
 use crate::key::VerifierKey;
 use crate::note::Checkpoint;
+use crate::retention::Removal;
 use crate::store::{Connection, Heads, Location, Session};
 use crate::tree::{self, Hash};
 use crate::verify::VerifyError;
@@ -33,7 +33,8 @@ pub struct Exported {
 /// A checkpoint is published only when all its tiles are durable, so the folder is a whole log at every moment, and an
 /// export that was interrupted goes on from the last checkpoint published. Each entry is checked against its leaf hash
 /// and each checkpoint against the tree; what the folder holds already is checked against the database by its root.
-/// Reports entries exported and entries to export.
+/// Reports entries exported and entries to export. What a retention run removed goes from the folder once the run's entry is
+/// published.
 ///
 /// Files are written on the calling thread: this is work for a command, not for a server's.
 pub async fn export(
@@ -46,7 +47,8 @@ pub async fn export(
     let mut session = connection.session();
     let (target, _) = session.newest_head().await?.ok_or(Damage::CheckpointMissing)?;
     let from_tree_size = published_size(&mut session, folder, key, target).await?;
-    let mut files = Files { folder, touched: BTreeSet::new(), superseded: Vec::new(), count: 0 };
+    prune::resume(folder, from_tree_size.unwrap_or(0))?;
+    let mut files = Files { folder, touched: BTreeSet::new(), superseded: Vec::new(), removals: Vec::new(), count: 0 };
     let mut done = from_tree_size;
     progress(done.unwrap_or(0), target);
     while done.is_none_or(|done| done < target) {
@@ -112,6 +114,8 @@ struct Files<'f> {
     touched: BTreeSet<PathBuf>,
     /// Folders of partial tiles that full ones replace.
     superseded: Vec<PathBuf>,
+    /// Indices of new entries that record retention runs.
+    removals: Vec<u64>,
     count: u64,
 }
 
@@ -127,23 +131,26 @@ impl Files<'_> {
         for index in from / WIDTH..to.div_ceil(WIDTH) {
             let first = index * WIDTH;
             let range = first..to.min(first + WIDTH);
-            let mut hashes = session.subtree_hashes(&leaves(range.clone())).await?.into_iter();
-            let mut entries = session.entry_bytes(range.clone()).await?.into_iter();
-            let (mut bundle, mut tile) = (Vec::new(), Vec::new());
-            for log_index in range {
-                let (_, entry) = entries
-                    .next()
-                    .filter(|(found, _)| *found == log_index)
-                    .ok_or(Damage::EntryMissing { log_index })?;
-                let hash = tree::leaf_hash(&entry);
-                let length = u16::try_from(entry.len()).ok().filter(|_| hashes.next() == Some(hash));
+            let hashes = session.subtree_hashes(&leaves(range.clone())).await?;
+            let mut entries = session.entry_bytes(range.clone()).await?.into_iter().peekable();
+            let (mut bundle, mut whole) = (Vec::new(), true);
+            for (log_index, hash) in range.zip(&hashes) {
+                // Whether it may be missing is told by the entry of a retention run, and checked by whoever verifies.
+                let Some((_, entry)) = entries.next_if(|(found, _)| *found == log_index) else {
+                    bundle.extend_from_slice(&[0, 0]);
+                    whole = false;
+                    continue;
+                };
+                let length = u16::try_from(entry.len()).ok().filter(|_| tree::leaf_hash(&entry) == *hash);
                 let length = length.ok_or(Damage::EntryChanged { log_index })?;
+                if log_index >= from && Removal::of_bytes(&entry).is_some() {
+                    self.removals.push(log_index);
+                }
                 bundle.extend_from_slice(&length.to_be_bytes());
                 bundle.extend_from_slice(&entry);
-                tile.extend_from_slice(&hash);
             }
-            self.put(Tile::entries(index, to), &bundle)?;
-            self.put(Tile::hashes(0, index, to), &tile)?;
+            self.put_bundle(index, to, &bundle, whole)?;
+            self.put(Tile::hashes(0, index, to), &hashes.concat())?;
             exported(to.min(first + WIDTH));
         }
         Ok(())
@@ -165,37 +172,52 @@ impl Files<'_> {
         Ok(())
     }
 
+    fn put_bundle(&mut self, index: u64, tree_size: u64, bytes: &[u8], whole: bool) -> Result<(), AuditError> {
+        let Some(tile) = Tile::entries(index, tree_size) else { return Ok(()) };
+        if whole {
+            return self.put(Some(tile), bytes);
+        }
+        let path = self.folder.join(tile.remaining_path());
+        self.put_file(&path, bytes)?;
+        self.superseded.extend(prune::siblings(&tile, &path));
+        self.superseded.extend(tile.predecessors(true).map(|path| self.folder.join(path)));
+        Ok(())
+    }
+
     fn put(&mut self, tile: Option<Tile>, bytes: &[u8]) -> Result<(), AuditError> {
         let Some(tile) = tile else { return Ok(()) };
-        let path = self.folder.join(tile.path());
-        if let Some(parent) = path.parent().filter(|parent| !self.touched.contains(*parent)) {
-            fs::create_dir_all(parent).map_err(|source| file_error(parent, source))?;
-            let ours = parent.ancestors().take_while(|ancestor| ancestor.starts_with(self.folder));
-            self.touched.extend(ours.map(Path::to_owned));
-        }
-        write(&path, bytes, true)?;
-        self.count += 1;
+        self.put_file(&self.folder.join(tile.path()), bytes)?;
         if tile.width == WIDTH {
             self.superseded.push(self.folder.join(tile.partial_folder()));
         }
         Ok(())
     }
 
+    fn put_file(&mut self, path: &Path, bytes: &[u8]) -> Result<(), AuditError> {
+        if let Some(parent) = path.parent().filter(|parent| !self.touched.contains(*parent)) {
+            fs::create_dir_all(parent).map_err(|source| file_error(parent, source))?;
+            let ours = parent.ancestors().take_while(|ancestor| ancestor.starts_with(self.folder));
+            self.touched.extend(ours.map(Path::to_owned));
+        }
+        write(path, bytes, true)?;
+        self.count += 1;
+        Ok(())
+    }
+
     /// Publishes a checkpoint once all it covers is durable, then removes what it makes superfluous.
-    fn publish(&mut self, checkpoint: &Checkpoint) -> Result<(), AuditError> {
+    fn publish(&mut self, checkpoint: &Checkpoint) -> Result<(), VerifyError> {
         fs::create_dir_all(self.folder).map_err(|source| file_error(self.folder, source))?;
         for folder in std::mem::take(&mut self.touched) {
             synchronise(&folder)?;
         }
+        prune::announce(self.folder, &self.removals)?;
         write(&self.folder.join(CHECKPOINT), checkpoint.note.as_bytes(), true)?;
         synchronise(self.folder)?;
-        for partial in self.superseded.drain(..) {
-            match fs::remove_dir_all(&partial) {
-                Err(source) if source.kind() != ErrorKind::NotFound => return Err(file_error(&partial, source)),
-                _ => {}
-            }
+        for path in self.superseded.drain(..) {
+            prune::remove(&path)?;
         }
-        Ok(())
+        self.removals.clear();
+        prune::resume(self.folder, checkpoint.tree_size)
     }
 }
 
@@ -204,7 +226,7 @@ fn leaves(range: std::ops::Range<u64>) -> Vec<(u32, u64)> {
 }
 
 /// Makes the names in a folder durable.
-fn synchronise(folder: &Path) -> Result<(), AuditError> {
+pub(super) fn synchronise(folder: &Path) -> Result<(), AuditError> {
     let synchronised = fs::File::open(folder).and_then(|folder| folder.sync_all());
     synchronised.map_err(|source| file_error(folder, source))
 }

@@ -166,6 +166,25 @@ impl Place {
         }
     }
 
+    /// Lets every removal of a body fail, or lets them pass again.
+    pub async fn refuse_removals(&self, refuse: bool) {
+        let statement = match (self.store, refuse) {
+            (Store::Sqlite, true) => {
+                return self
+                    .tamper("CREATE TRIGGER kept BEFORE DELETE ON entries BEGIN SELECT RAISE(ABORT, 'full'); END")
+                    .await;
+            }
+            (Store::Sqlite, false) => return self.tamper("DROP TRIGGER kept").await,
+            (Store::Postgres, true) => {
+                "CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS
+                 'BEGIN RAISE EXCEPTION USING ERRCODE = ''53100''; END';
+                 CREATE TRIGGER kept BEFORE DELETE ON entries FOR EACH ROW EXECUTE FUNCTION keep()"
+            }
+            (Store::Postgres, false) => "DROP TRIGGER kept ON entries; DROP FUNCTION keep",
+        };
+        self.execute(statement).await;
+    }
+
     /// Keeps a copy of the log, which must be closed.
     pub async fn save(&self) -> u32 {
         let number = self.saved.get();

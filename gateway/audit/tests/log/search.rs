@@ -74,6 +74,7 @@ fn filters() -> impl Strategy<Value = Filter> {
         source: what.2,
         outcome: what.3,
         agreement: what.4,
+        event: None,
     })
 }
 

@@ -1,5 +1,6 @@
 //! A PostgreSQL server of a test's own: durable as in production, and free to be stopped, restarted and replaced.
 
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -62,7 +63,9 @@ impl Server {
             println!("not tested: there is no PostgreSQL to start");
             return None;
         }
-        let directory = tempfile::Builder::new().permissions(open_to_all()).tempdir().unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        // The server runs under another account.
+        std::fs::set_permissions(directory.path(), PermissionsExt::from_mode(0o777)).unwrap();
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let options = options.iter().map(|option| (*option).to_owned()).collect();
         Some(Self { port, directory, process: None, options })
@@ -75,6 +78,12 @@ impl Server {
     fn begin(mut self) -> Self {
         self.run();
         self
+    }
+
+    /// Starts the server with one more option.
+    pub fn run_with(&mut self, option: &str) {
+        self.options.push(option.to_owned());
+        self.run();
     }
 
     /// Starts the server, and waits until it answers.
@@ -159,8 +168,4 @@ impl Drop for Server {
 
 fn signal(name: &str, process: u32) {
     let _ = Command::new("kill").arg(format!("-{name}")).arg(process.to_string()).stderr(Stdio::null()).status();
-}
-
-fn open_to_all() -> std::fs::Permissions {
-    std::os::unix::fs::PermissionsExt::from_mode(0o777)
 }

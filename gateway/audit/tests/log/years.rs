@@ -27,7 +27,9 @@ fn subject(number: u64) -> SubjectHash {
     SubjectHash {
         kind: IdentifierKind::PersonalId as i32,
         key_id: "2026-01".to_owned(),
-        hash: (0..4).flat_map(|part| scatter(number, part + 7).wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes()).collect(),
+        hash: (0..4)
+            .flat_map(|part| scatter(number, part + 7).wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes())
+            .collect(),
     }
 }
 
@@ -37,14 +39,19 @@ fn officer(number: u64) -> String {
 
 fn time(number: u64) -> prost_types::Timestamp {
     let micros = number * (YEAR_SECONDS * 1_000_000 / YEAR);
-    prost_types::Timestamp { seconds: 1_700_000_000 + (micros / 1_000_000) as i64, nanos: (micros % 1_000_000) as i32 * 1000 }
+    prost_types::Timestamp {
+        seconds: 1_700_000_000 + (micros / 1_000_000) as i64,
+        nanos: (micros % 1_000_000) as i32 * 1000,
+    }
 }
 
 /// An entry as a province's work makes them: a question of an officer about a person, two records, eight fields.
 fn access(number: u64) -> Entry {
     let pick = |count: u64, salt: u64| scatter(number, salt) % count;
-    let fields = ["full_name", "birth_date", "gender", "personal_id", "permanent_address", "marital_status", "nationality"];
-    let some = |first: u64| (0..4).map(|at| fields[(first + at) as usize % fields.len()].to_owned()).collect::<Vec<_>>();
+    let fields =
+        ["full_name", "birth_date", "gender", "personal_id", "permanent_address", "marital_status", "nationality"];
+    let some =
+        |first: u64| (0..4).map(|at| fields[(first + at) as usize % fields.len()].to_owned()).collect::<Vec<_>>();
     Entry {
         version: 1,
         time: Some(time(number)),
@@ -159,14 +166,22 @@ async fn grow(place: &Place, from: u64, to: u64) {
     let options = Options { batch_size_max: 2048, queue_size_max: 8192, ..Options::default() };
     let log = place.open_with(options).await;
     let begun = Instant::now();
-    futures::stream::iter(from..to).map(|number| log.append(access(number))).buffered(4096).for_each(async |done| drop(done.unwrap())).await;
+    futures::stream::iter(from..to)
+        .map(|number| log.append(access(number)))
+        .buffered(4096)
+        .for_each(async |done| drop(done.unwrap()))
+        .await;
     let appended = begun.elapsed();
     // Searching waits for the index.
     while let Err(error) = log.search(&Filter::default(), 1, "").await {
         assert!(matches!(error, audit::AuditError::IndexBehind { .. }), "{error}");
     }
     let rate = (to - from) as f64 / begun.elapsed().as_secs_f64();
-    println!("{:?}: grown to {to} entries in {appended:.1?}, indexed after {:.1?}: {rate:.0}/s", place.store, begun.elapsed());
+    println!(
+        "{:?}: grown to {to} entries in {appended:.1?}, indexed after {:.1?}: {rate:.0}/s",
+        place.store,
+        begun.elapsed()
+    );
     log.close().await;
 }
 
@@ -192,7 +207,8 @@ async fn measure(place: &Place, count: u64) {
     let report = place.verify().await.unwrap();
     let verified = begun.elapsed().as_secs_f64();
     assert_eq!(report.tree_size, count);
-    let entry_bytes = (0..1000).map(|at| prost::Message::encoded_len(&access(at * count / 1000)) as u64).sum::<u64>() * count / 1000;
+    let entry_bytes =
+        (0..1000).map(|at| prost::Message::encoded_len(&access(at * count / 1000)) as u64).sum::<u64>() * count / 1000;
     let hashed = hashing(count, entry_bytes);
     println!(
         "  verified in {verified:.1} s, {:.0} entries/s; the same bytes hashed in memory in {hashed:.1} s: {:.2} of that speed",

@@ -6,6 +6,7 @@ mod export;
 mod incident;
 mod receipt;
 mod reindex;
+mod retain;
 mod search;
 mod store;
 mod verify;
@@ -50,6 +51,8 @@ pub(crate) enum Audit {
     Incident(incident::Incident),
     /// Throw the search index of a log away and build it anew from the log.
     Reindex(reindex::Reindex),
+    /// Count the entries whose retention period has ended, and which of them are held; with --remove, remove their bodies.
+    Retain(retain::Retain),
 }
 
 #[derive(clap::Args)]
@@ -90,6 +93,7 @@ impl Audit {
             Self::Accesses(command) => command.run().await,
             Self::Incident(command) => command.run().await,
             Self::Reindex(command) => command.run().await,
+            Self::Retain(command) => command.run().await,
         }
     }
 }
@@ -110,7 +114,9 @@ pub(crate) fn print_entries(entries: &[log::LoggedEntry]) -> anyhow::Result<()> 
 
 fn row(logged: &log::LoggedEntry) -> [String; 7] {
     let Some(entry) = &logged.entry else {
-        let unreadable = "entry of an encoding this version does not know".to_owned();
+        let gone = logged.entry_bytes.is_empty();
+        let unreadable =
+            if gone { "removed at the end of its period" } else { "of an encoding not known here" }.to_owned();
         return [
             logged.log_index.to_string(),
             String::new(),
