@@ -32,6 +32,7 @@ mod receipts;
 mod reload;
 mod remote;
 mod replicas;
+mod retention;
 mod rotation;
 mod scale;
 mod search;

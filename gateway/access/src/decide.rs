@@ -100,14 +100,18 @@ impl AccessSet {
             }
         }
         if answer.released {
-            return Ok(Permit::new(answer.selections, answer.disclosure));
+            return Ok(Permit::new(answer.selections, answer.disclosure, answer.approvals));
         }
         let considered = match (system, purpose) {
             (Some(system), Stated::Known(purpose)) => self.systems.candidates(system, request.action, purpose),
             _ => &[],
         };
-        let disclosure = considered.iter().map(|&index| self.agreements[index].disclosure).max().unwrap_or_default();
-        Err(answer.refusal(disclosure))
+        let considered: Vec<_> = considered.iter().map(|&index| &self.agreements[index]).collect();
+        let disclosure = considered.iter().map(|agreement| agreement.disclosure).max().unwrap_or_default();
+        let mut approvals = Vec::new();
+        let approved = considered.iter().filter_map(|agreement| agreement.disclosure_approved_by.as_ref());
+        approved.for_each(|who| add_once(&mut approvals, who));
+        Err(answer.refusal(disclosure, approvals))
     }
 
     /// Decides whether the system may read the audit log.
@@ -140,7 +144,7 @@ impl AccessSet {
         let mut answer = Answer::default();
         let Some(system) = self.system(caller) else {
             answer.withhold(reasons::no_agreement());
-            return Err(answer.refusal(Disclosure::default()));
+            return Err(answer.refusal(Disclosure::default(), Vec::new()));
         };
         let ask = |agreement| {
             let assurance = assurance_of(officer);
@@ -164,7 +168,7 @@ impl AccessSet {
         if answer.worst.is_none() {
             answer.withhold(reasons::of(ask(None), reasons::action_not_in_agreement));
         }
-        Err(answer.refusal(Disclosure::default()))
+        Err(answer.refusal(Disclosure::default(), Vec::new()))
     }
 
     pub(crate) fn stated(&self, purpose_code: &str) -> Stated {
@@ -367,6 +371,7 @@ struct Answer {
     selections: Vec<SelectionDecision>,
     released: bool,
     disclosure: Disclosure,
+    approvals: Vec<String>,
     policy_ids: Vec<String>,
     worst: Option<(usize, Arc<Reason>)>,
 }
@@ -402,6 +407,7 @@ impl Answer {
                         add_once(&mut decision.agreements, &agreement.number);
                         add_once(&mut decision.legal_bases, &agreement.legal_basis);
                         self.disclosure = self.disclosure.max(agreement.disclosure);
+                        agreement.disclosure_approved_by.iter().for_each(|who| add_once(&mut self.approvals, who));
                     }
                 }
                 Outcome::Withheld { reason, .. } => {
@@ -424,15 +430,16 @@ impl Answer {
         }
     }
 
-    fn refusal(self, disclosure: Disclosure) -> Refusal {
+    fn refusal(self, disclosure: Disclosure, approvals: Vec<String>) -> Refusal {
         let reason = self.worst.map_or_else(|| Arc::new(reasons::nothing_asked()), |(_, reason)| reason);
         Refusal {
             reason: reason.code.clone(),
             message_vi: reason.message_vi.clone(),
             message_en: reason.message_en.clone(),
-            policy_ids: self.policy_ids,
+            policy_ids: self.policy_ids.into(),
             selections: self.selections.into(),
             disclosure,
+            approvals: approvals.into(),
         }
     }
 }

@@ -48,6 +48,8 @@ pub struct Agreement {
     pub legal_basis: String,
     /// When the citizen may see entries made under it.
     pub disclosure: Disclosure,
+    /// Who approved that the citizen never does, and by which decision; only with [`Disclosure::Never`].
+    pub disclosure_approved_by: Option<String>,
     /// How officers must be established for sensitive fields.
     pub officer_assurance: Assurance,
     /// Record types and the fields granted of each.
@@ -91,7 +93,8 @@ struct GrantFile {
     purposes: Vec<Spanned<String>>,
     actions: Spanned<Vec<GrantAction>>,
     legal_basis: Spanned<String>,
-    disclosure: Disclosure,
+    disclosure: Spanned<Disclosure>,
+    disclosure_approved_by: Option<Spanned<String>>,
     #[serde(default = "proven")]
     officer_assurance: Assurance,
     #[serde(default)]
@@ -182,6 +185,9 @@ impl Reader<'_> {
             grant.purposes.is_empty(),
         );
 
+        self.check_approval(&grant.disclosure, grant.disclosure_approved_by.as_ref());
+        let disclosure_approved_by =
+            grant.disclosure_approved_by.map(|approval| self.text(approval, "disclosure_approved_by"));
         self.warn_of_repeats("purpose", grant.purposes.iter());
         self.warn_of_repeats("system", grant.systems.get_ref().iter());
         let purposes = grant
@@ -238,10 +244,25 @@ impl Reader<'_> {
             hub_actions,
             quotas,
             legal_basis: self.text(grant.legal_basis, "legal_basis"),
-            disclosure: grant.disclosure,
+            disclosure: grant.disclosure.into_inner(),
+            disclosure_approved_by,
             officer_assurance: grant.officer_assurance,
             records,
         })
+    }
+
+    /// What citizens never see, somebody has answered for.
+    fn check_approval(&mut self, disclosure: &Spanned<Disclosure>, approved_by: Option<&Spanned<String>>) {
+        match (disclosure.get_ref(), approved_by) {
+            (Disclosure::Never, None) => self.wrong(
+                disclosure.span(),
+                "disclosure \"never\" needs disclosure_approved_by: who approved it, and by which decision",
+            ),
+            (Disclosure::Immediate | Disclosure::Delayed, Some(approval)) => {
+                self.wrong(approval.span(), "disclosure_approved_by goes with disclosure \"never\" only");
+            }
+            _ => {}
+        }
     }
 
     /// An agreement opens records for purposes, or the log, never both.

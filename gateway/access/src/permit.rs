@@ -12,6 +12,7 @@ use crate::Disclosure;
 pub struct Permit {
     selections: Vec<SelectionDecision>,
     disclosure: Disclosure,
+    approvals: Vec<String>,
 }
 
 /// Leave to read the audit log or to operate the hub. Only [`crate::AccessSet::read_log`] and
@@ -74,16 +75,18 @@ pub struct Refusal {
     /// The same in English.
     pub message_en: String,
     /// Ids of the guardrails that forbid.
-    pub policy_ids: Vec<String>,
+    pub policy_ids: Box<[String]>,
     /// What was asked, all of it withheld. Empty when the log was asked for.
     pub selections: Box<[SelectionDecision]>,
     /// When the citizen may see that this was asked: the strictest of the agreements that were considered.
     pub disclosure: Disclosure,
+    /// Who approved that the citizen never sees it, if that is so.
+    pub approvals: Arc<Vec<String>>,
 }
 
 impl Permit {
-    pub(crate) fn new(selections: Vec<SelectionDecision>, disclosure: Disclosure) -> Self {
-        Self { selections, disclosure }
+    pub(crate) fn new(selections: Vec<SelectionDecision>, disclosure: Disclosure, approvals: Vec<String>) -> Self {
+        Self { selections, disclosure, approvals }
     }
 
     /// The decision on each selection, in the order asked. Some may release nothing, never all.
@@ -107,12 +110,18 @@ impl Permit {
             policy_ids: reason.policy_id.iter().cloned().collect(),
             selections: selections.into(),
             disclosure: self.disclosure,
+            approvals: self.approvals.into(),
         })
     }
 
     /// When the citizen may see the entry: the strictest of the agreements that release.
     pub fn disclosure(&self) -> Disclosure {
         self.disclosure
+    }
+
+    /// Who approved that the citizen never sees the entry, if that is so.
+    pub fn approvals(&self) -> &[String] {
+        &self.approvals
     }
 
     /// Removes from a record of the selection whatever may not be released, unknown fields included. A record of

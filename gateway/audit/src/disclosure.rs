@@ -87,15 +87,27 @@ pub enum ListError {
     },
 }
 
+/// What was found of a list of accesses.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Listed {
+    /// Accesses that are in the log as in the list.
+    pub accesses: u64,
+    /// Accesses of the list whose bodies were removed from the log since: their leaf hashes are those of the list.
+    pub by_hash: u64,
+    /// Other entries whose bodies were removed: whether they were about the subject cannot be told.
+    pub removed: u64,
+}
+
 /// Holds a list of accesses against the tiled log of this key, which must have been verified together with the list's
 /// checkpoint ([`covered`]) and has `tree_size` entries. Every entry up to that checkpoint that carries the subject's hash, lies in the period and was
-/// open to the subject at the list's moment must be in the list, as it is in the log, and no other. Returns how many.
+/// open to the subject at the list's moment must be in the list, as it is in the log, and no other. An entry whose body was
+/// removed since is held against the list by its leaf hash.
 pub fn verify_list(
     folder: &Path,
     tree_size: u64,
     key: &dyn LogKeys,
     list: &ListSubjectAccessesResponse,
-) -> Result<u64, VerifyError> {
+) -> Result<Listed, VerifyError> {
     let covered = covered(key, list)?.tree_size;
     let at = list.at.ok_or(ListError::NoMoment)?;
     let mut listed = BTreeMap::new();
@@ -105,11 +117,22 @@ pub fn verify_list(
             return Err(ListError::Superfluous { log_index }.into());
         }
     }
-    let mut count = 0;
+    let mut verified = Listed::default();
     tiles::entries(folder, tree_size, |log_index, bytes| {
         if log_index >= covered {
             return Ok(());
         }
+        let Some(bytes) = bytes else {
+            verified.removed += 1;
+            if let Some(access) = listed.remove(&log_index) {
+                if tiles::leaf_hash(folder, log_index, tree_size)?[..] != access.leaf_hash {
+                    return Err(ListError::Changed { log_index }.into());
+                }
+                verified.removed -= 1;
+                verified.by_hash += 1;
+            }
+            return Ok(());
+        };
         let entry = Entry::decode(bytes).map_err(|_| ListError::Unreadable { log_index })?;
         let belongs = entry.subjects.iter().any(|subject| list.subject_hashes.contains(subject))
             && is_within(entry.time.as_ref(), list)
@@ -119,13 +142,13 @@ pub fn verify_list(
             if *access != seen_by_subject(key.origin(), log_index, bytes, &entry) {
                 return Err(ListError::Changed { log_index }.into());
             }
-            count += 1;
+            verified.accesses += 1;
         }
         Ok(())
     })?;
     match listed.first_key_value() {
         Some((log_index, _)) => Err(ListError::Superfluous { log_index: *log_index }.into()),
-        None => Ok(count),
+        None => Ok(verified),
     }
 }
 

@@ -73,6 +73,14 @@ pub enum AuditError {
         /// Size of the newest tree.
         tree_size: u64,
     },
+    /// The body of this entry was removed at the end of its period; its leaf hash and all proofs hold.
+    #[error("the body of entry {log_index} was removed at the end of its period, as entry {removal} records")]
+    EntryRemoved {
+        /// The index asked for.
+        log_index: u64,
+        /// Index of the entry that records the removal.
+        removal: u64,
+    },
     /// No tree has this size yet.
     #[error("tree size {asked} is beyond the newest, {tree_size}")]
     TreeSizeNotFound {
@@ -87,6 +95,9 @@ pub enum AuditError {
     /// The page token is not one given out for this search.
     #[error("the page token does not belong to this search")]
     PageToken,
+    /// The search index holds what nobody wrote; `lienthong audit reindex` builds it anew.
+    #[error("the search index is damaged and must be built anew")]
+    IndexDamaged,
     /// The search index has not caught up with the log in time.
     #[error("the search index has read {indexed} of {tree_size} entries")]
     IndexBehind {
@@ -97,11 +108,28 @@ pub enum AuditError {
     },
 }
 
+/// Why entry bodies were not removed, or not all of those that are due. What was removed is accounted for in the log.
+#[derive(Debug, thiserror::Error)]
+pub enum RetentionError {
+    /// The store failed.
+    #[error(transparent)]
+    Audit(#[from] AuditError),
+    /// The entry that must account for what is removed could not be written; nothing of it was removed.
+    #[error("the run is not in the log: {0}")]
+    NotRecorded(#[from] AppendError),
+}
+
+impl From<sqlx::Error> for RetentionError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Audit(error.into())
+    }
+}
+
 /// A contradiction in what is stored, and where it is.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Damage {
-    /// An entry below the newest tree size is missing.
-    #[error("entry {log_index} is missing")]
+    /// The body of an entry below the newest tree size is missing, and no retention run accounts for it.
+    #[error("entry {log_index} is missing, and no retention run accounts for it")]
     EntryMissing {
         /// Its index.
         log_index: u64,

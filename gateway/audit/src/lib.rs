@@ -18,6 +18,10 @@
 //! caller. After a failed transaction nothing of it is acknowledged, and what holds is read back from the store. A
 //! second task follows with the search index, which lies beside the log and can be rebuilt from it.
 //!
+//! # Retention
+//!
+//! Bodies of entries go when their period ends ([`retention`]); leaf hashes, and with them all proofs, stay.
+//!
 //! # Stores
 //!
 //! A log lies in an SQLite file or in a PostgreSQL database ([`Location`]). A database holds the logs of any number of
@@ -62,6 +66,7 @@ mod log;
 mod meters;
 mod note;
 mod reindex;
+pub mod retention;
 mod search;
 mod store;
 mod subject;
@@ -72,7 +77,7 @@ mod view;
 pub mod witness;
 mod writer;
 
-pub use error::{AppendError, AuditError, Damage};
+pub use error::{AppendError, AuditError, Damage, RetentionError};
 pub use key::{KeyError, SignatureType, SigningKey, VerifierKey};
 pub use keys::{KeyHistory, LogKeys, SigningKeys};
 pub use log::{Appended, AuditLog, ENTRY_LENGTH_MAX, ENTRY_VERSION, KeyChange, Options};

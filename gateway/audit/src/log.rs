@@ -8,8 +8,8 @@ use proto::audit::v1::{Entry, InclusionProof, LoggedEntry};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
-use crate::error::{AppendError, AuditError};
-use crate::index::{self, Index};
+use crate::error::{AppendError, AuditError, Damage};
+use crate::index::Index;
 use crate::key::VerifierKey;
 use crate::keys::SigningKeys;
 use crate::note::Checkpoint;
@@ -32,11 +32,14 @@ pub struct Options {
     pub batch_size_max: usize,
     /// Connections that read.
     pub reader_count_max: u32,
+    /// Entries of one block of the search index, at most 65,536; the last, not yet full block is held in memory. Processes
+    /// that share a store must agree: an index of another block size is built anew.
+    pub index_block_size: u64,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { queue_size_max: 4096, batch_size_max: 512, reader_count_max: 4 }
+        Self { queue_size_max: 4096, batch_size_max: 512, reader_count_max: 4, index_block_size: 1 << 15 }
     }
 }
 
@@ -58,8 +61,9 @@ pub struct AuditLog {
     verifier: VerifierKey,
     queue: mpsc::Sender<Pending>,
     newest: watch::Receiver<Arc<Checkpoint>>,
+    location: Location,
     readers: Readers,
-    pub(crate) index: Index,
+    pub(crate) index: Arc<Index>,
     key_change: Option<KeyChange>,
     tasks: Mutex<Option<Tasks>>,
 }
@@ -77,7 +81,7 @@ pub struct KeyChange {
 struct Tasks {
     close: oneshot::Sender<()>,
     writer: JoinHandle<Stopped>,
-    indexer: JoinHandle<index::Stopped>,
+    indexer: JoinHandle<()>,
 }
 
 impl AuditLog {
@@ -92,12 +96,14 @@ impl AuditLog {
         let newest = writer.newest();
         let key_change = writer.key_change();
         let readers = Readers::open(location, writer.log_id(), options.reader_count_max.max(1)).await?;
-        let (index, indexer) = Index::open(location, &readers, newest.clone()).await?;
+        let tree_size = newest.borrow().tree_size;
+        let index = Arc::new(Index::open(location, &readers, tree_size, options.index_block_size).await?);
         let (queue, waiting) = mpsc::channel(options.queue_size_max.max(1));
         let (close, closing) = oneshot::channel();
         let writer = tokio::spawn(writer.run(waiting, closing));
-        let tasks = Mutex::new(Some(Tasks { close, writer, indexer: tokio::spawn(indexer.run()) }));
-        Ok(Self { verifier, queue, newest, readers, index, key_change, tasks })
+        let tasks =
+            Mutex::new(Some(Tasks { close, writer, indexer: tokio::spawn(Arc::clone(&index).follow(newest.clone())) }));
+        Ok(Self { verifier, queue, newest, location: location.clone(), readers, index, key_change, tasks })
     }
 
     /// How the keys the log was opened with differ from those that signed its newest checkpoint then, if they do. The next
@@ -130,10 +136,10 @@ impl AuditLog {
         let Some(Tasks { close, writer, indexer }) = tasks else { return };
         let _ = close.send(());
         let stopped = writer.await;
-        match indexer.await {
-            Ok(stopped) => self.index.close(stopped).await,
-            Err(error) => tracing::error!(error = %error, "audit log indexer failed"),
+        if let Err(error) = indexer.await {
+            tracing::error!(error = %error, "audit log indexer failed");
         }
+        self.index.close().await;
         self.readers.close().await;
         match stopped {
             Ok(writer) => writer.close().await,
@@ -198,7 +204,29 @@ impl AuditLog {
 
     /// One entry of this process's log.
     pub async fn entry(&self, log_index: u64) -> Result<LoggedEntry, AuditError> {
-        self.own().entry(log_index).await
+        self.entry_of("", log_index).await
+    }
+
+    /// One entry of the log of an origin in the same store; the empty origin is this process's own. A body that was removed
+    /// is [`AuditError::EntryRemoved`]; one that is missing and should not be is damage.
+    pub async fn entry_of(&self, origin: &str, log_index: u64) -> Result<LoggedEntry, AuditError> {
+        match self.log(origin).await?.entry(log_index).await {
+            Err(AuditError::Damaged(Damage::EntryMissing { log_index })) => {
+                match self.removal_of(origin, log_index).await? {
+                    Some(removal) => Err(AuditError::EntryRemoved { log_index, removal }),
+                    None => Err(AuditError::Damaged(Damage::EntryMissing { log_index })),
+                }
+            }
+            read => read,
+        }
+    }
+
+    pub(crate) fn location(&self) -> &Location {
+        &self.location
+    }
+
+    pub(crate) fn readers(&self) -> &Readers {
+        &self.readers
     }
 
     /// As [`LogView::inclusion_proof`], of this process's log.

@@ -1,12 +1,9 @@
 //! The search index made anew, by a command and not by the process that writes the log.
 
-use std::sync::Arc;
-
-use tokio::sync::watch;
-
 use crate::error::{AuditError, Damage};
 use crate::index::Index;
 use crate::keys::LogKeys;
+use crate::log::Options;
 use crate::note::Checkpoint;
 use crate::store::{Connection, Location, Readers};
 use crate::writer;
@@ -31,14 +28,9 @@ pub async fn rebuild_index(
     let tree_size = checkpoint.tree_size;
 
     let readers = Readers::open(location, log, 1).await?;
-    let (newest, watched) = watch::channel(Arc::new(checkpoint));
-    let (index, indexer) = Index::open(location, &readers, watched).await?;
-    let running = tokio::spawn(indexer.run());
+    let index = Index::open(location, &readers, tree_size, Options::default().index_block_size).await?;
     let rebuilt = index.rebuild(log, tree_size, progress).await;
-    drop(newest);
-    if let Ok(stopped) = running.await {
-        index.close(stopped).await;
-    }
+    index.close().await;
     readers.close().await;
     rebuilt.map(|()| tree_size)
 }

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 
 use prost_types::Timestamp;
-use proto::audit::v1::entry::Outcome;
+use proto::audit::v1::entry::{self, Outcome};
 use proto::audit::v1::{Entry, LoggedEntry, SubjectHash};
 
 use crate::error::AuditError;
@@ -49,6 +49,8 @@ pub struct Filter {
     pub outcome: Option<Outcome>,
     /// An agreement that was applied.
     pub agreement: Option<String>,
+    /// An event of the hub, by its name.
+    pub event: Option<String>,
 }
 
 /// One page of what was found, newest first.
@@ -178,6 +180,7 @@ impl Filter {
             && any_is(&self.field, entry.accesses.iter().flat_map(|access| &access.fields_asked))
             && any_is(&self.source, entry.sources.iter().map(|source| &source.source))
             && self.outcome.is_none_or(|wanted| entry.outcome == wanted as i32)
+            && any_is(&self.event, event(entry))
             && any_is(&self.agreement, entry.accesses.iter().flat_map(|access| &access.agreements))
     }
 
@@ -185,6 +188,7 @@ impl Filter {
         let text = |kind, value: &Option<String>| value.as_ref().map(|value| Term::new(kind, value.as_bytes()));
         let values = [
             text(Kind::Dossier, &self.dossier_number),
+            text(Kind::Event, &self.event),
             text(Kind::Officer, &self.officer),
             text(Kind::Agreement, &self.agreement),
             text(Kind::Certificate, &self.certificate),
@@ -198,7 +202,7 @@ impl Filter {
         ];
         let mut others = values.into_iter().flatten();
         let subjects: Vec<Term> = self.subjects.iter().map(subject_term).collect();
-        let first = if subjects.is_empty() { others.next().into_iter().collect() } else { subjects };
+        let first = if subjects.is_empty() { vec![others.next().unwrap_or_else(any_term)] } else { subjects };
         Terms { first, others: others.collect() }
     }
 }
@@ -206,18 +210,19 @@ impl Filter {
 /// The terms an entry must carry, those expected to be rarest first.
 #[derive(Debug)]
 pub(crate) struct Terms {
-    /// One of these; none if there are no terms at all.
+    /// One of these.
     pub(crate) first: Vec<Term>,
     /// All of these.
     pub(crate) others: Vec<Term>,
 }
 
 /// A value one can filter by, as the index stores it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Term(pub(crate) i64);
 
 #[derive(Clone, Copy)]
 enum Kind {
+    Any = 0,
     Agency = 1,
     System = 2,
     Officer = 3,
@@ -230,6 +235,7 @@ enum Kind {
     Agreement = 10,
     Field = 11,
     Certificate = 12,
+    Event = 13,
 }
 
 impl Term {
@@ -241,7 +247,7 @@ impl Term {
 
 /// The terms an entry can be found by. An agency is found by its own code and by those above it.
 pub(crate) fn terms_of(entry: &Entry) -> Vec<Term> {
-    let mut terms = vec![outcome_term(entry.outcome)];
+    let mut terms = vec![any_term(), outcome_term(entry.outcome)];
     let mut text = |kind, value: &str| terms.push(Term::new(kind, value.as_bytes()));
     if let Some(caller) = &entry.caller {
         text(Kind::System, &caller.system);
@@ -263,6 +269,9 @@ pub(crate) fn terms_of(entry: &Entry) -> Vec<Term> {
         access.fields_asked.iter().for_each(|field| text(Kind::Field, field));
         access.agreements.iter().for_each(|agreement| text(Kind::Agreement, agreement));
     }
+    if let Some(event) = event(entry) {
+        text(Kind::Event, event);
+    }
     entry.sources.iter().for_each(|source| text(Kind::Source, &source.source));
     terms.extend(entry.subjects.iter().map(subject_term));
     terms.sort_unstable();
@@ -270,9 +279,20 @@ pub(crate) fn terms_of(entry: &Entry) -> Vec<Term> {
     terms
 }
 
+/// The name of an event of the hub.
+fn event(entry: &Entry) -> Option<&String> {
+    let details = entry.details.iter().filter(|_| entry.kind() == entry::Kind::HubEvent);
+    details.filter(|detail| detail.name == "event").map(|detail| &detail.value).next()
+}
+
 fn subject_term(subject: &SubjectHash) -> Term {
     let parts = [&subject.kind.to_be_bytes(), subject.key_id.as_bytes(), b":", &subject.hash];
     Term::new(Kind::Subject, &parts.concat())
+}
+
+/// Carried by every entry whose body is there.
+fn any_term() -> Term {
+    Term::new(Kind::Any, &[])
 }
 
 fn outcome_term(outcome: i32) -> Term {

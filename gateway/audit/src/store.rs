@@ -4,11 +4,11 @@
 //! |---|---|
 //! | `meta` | schema version (and in SQLite the origin) |
 //! | `logs` | PostgreSQL only: origin and verifier key of each log |
-//! | `entries` | each entry's bytes under its log index |
+//! | `entries` | each entry's bytes under its log index, until its period ends ([`crate::retention`]) |
 //! | `hashes` | the hash of every complete subtree, leaves included, in the order of [`crate::tree::position`] |
 //! | `heads` | signed checkpoints by tree size |
 //!
-//! The last three grow at their end only. Tiles of C2SP `tlog-tiles` are selections of `hashes` and `entries`.
+//! The last three grow at their end only, but for bodies of entries that are removed. Tiles of C2SP `tlog-tiles` are selections of `hashes` and `entries`.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -26,7 +26,10 @@ use crate::keys::{KeyHistory, LogKeys};
 use crate::tree::{self, Hash};
 
 pub(crate) mod postgres;
+mod remover;
 pub(crate) mod sqlite;
+
+pub(crate) use remover::Remover;
 
 /// The schema this release writes.
 const SCHEMA_VERSION: i64 = 1;
@@ -374,13 +377,45 @@ impl Session<'_> {
         Ok(unsigned(rows))
     }
 
-    /// The stored hashes in a range of positions, ascending.
-    pub(crate) async fn hashes(&mut self, positions: Range<u64>) -> Result<Vec<(u64, Vec<u8>)>, sqlx::Error> {
+    /// The bytes of the first entries there are in a range of indices, ascending.
+    pub(crate) async fn next_entries(
+        &mut self,
+        range: Range<u64>,
+        count_max: u32,
+    ) -> Result<Vec<(u64, Vec<u8>)>, sqlx::Error> {
         let rows: Vec<(i64, Vec<u8>)> = match self {
-            Self::Sqlite(connection) => sqlite::hashes_within(connection, &positions).await?,
-            Self::Postgres(connection, log) => postgres::hashes_within(connection, *log, &positions).await?,
+            Self::Sqlite(connection) => sqlite::next_entries(connection, &range, count_max).await?,
+            Self::Postgres(connection, log) => postgres::next_entries(connection, *log, &range, count_max).await?,
         };
         Ok(unsigned(rows))
+    }
+
+    /// The entries in a range of indices, ascending: fast, for whoever reads all.
+    pub(crate) async fn packed_entries(&mut self, range: &Range<u64>) -> Result<Packed, sqlx::Error> {
+        let packed = match self {
+            Self::Sqlite(connection) => sqlite::packed_entries(connection, range).await?,
+            Self::Postgres(connection, log) => postgres::packed_entries(connection, *log, range).await?,
+        };
+        match packed.consecutive(range) {
+            Some(packed) => Ok(packed),
+            None => Ok(Packed::of(self.entry_bytes(range.clone()).await?)),
+        }
+    }
+
+    /// The stored hashes in a range of positions, ascending: fast, for whoever reads all.
+    pub(crate) async fn packed_hashes(&mut self, positions: &Range<u64>) -> Result<Packed, sqlx::Error> {
+        let packed = match self {
+            Self::Sqlite(connection) => sqlite::packed_hashes(connection, positions).await?,
+            Self::Postgres(connection, log) => postgres::packed_hashes(connection, *log, positions).await?,
+        };
+        if let Some(packed) = packed.consecutive(positions) {
+            return Ok(packed);
+        }
+        let rows: Vec<(i64, Vec<u8>)> = match self {
+            Self::Sqlite(connection) => sqlite::hashes_within(connection, positions).await?,
+            Self::Postgres(connection, log) => postgres::hashes_within(connection, *log, positions).await?,
+        };
+        Ok(Packed::of(unsigned(rows)))
     }
 
     async fn hashes_at(&mut self, positions: &[u64]) -> Result<Vec<(u64, Vec<u8>)>, sqlx::Error> {
@@ -389,6 +424,75 @@ impl Session<'_> {
             Self::Postgres(connection, log) => postgres::hashes_at(connection, *log, positions).await?,
         };
         Ok(unsigned(rows))
+    }
+}
+
+/// Values of a table, end to end: a row each would cost more than to hash them.
+#[derive(Debug, Default)]
+pub(crate) struct Packed {
+    bytes: Vec<u8>,
+    /// Key of each value, and where it ends.
+    ends: Vec<(u64, usize)>,
+}
+
+/// Values as a database put them together: first and last key, all values end to end, the length of each.
+pub(crate) struct Aggregate {
+    pub(crate) first: i64,
+    pub(crate) last: i64,
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) lengths: Vec<usize>,
+}
+
+impl Aggregate {
+    /// Hashes have one length; where they have not, each is looked at by itself.
+    pub(crate) fn of_hashes(
+        (first, last, bytes): (Option<i64>, Option<i64>, Option<Vec<u8>>),
+        count: i64,
+        lengths: (Option<i64>, Option<i64>),
+    ) -> Self {
+        let regular = lengths == (Some(32), Some(32));
+        let lengths = if regular { vec![32; count as usize] } else { Vec::new() };
+        Self {
+            first: first.unwrap_or_default(),
+            last: last.unwrap_or_default(),
+            bytes: bytes.unwrap_or_default(),
+            lengths,
+        }
+    }
+
+    /// The values, if there is one for every key of the range.
+    fn consecutive(self, keys: &Range<u64>) -> Option<Packed> {
+        let (first, last) = (self.first as u64, self.last as u64);
+        let count = self.lengths.len() as u64;
+        let all = count == keys.end - keys.start && count > 0 && first == keys.start && last + 1 == keys.end;
+        let mut end = 0;
+        let ends = keys.clone().zip(&self.lengths).map(|(key, length)| {
+            end += length;
+            (key, end)
+        });
+        let ends: Vec<_> = ends.collect();
+        (all && end == self.bytes.len()).then_some(Packed { bytes: self.bytes, ends })
+    }
+}
+
+impl Packed {
+    fn of(rows: Vec<(u64, Vec<u8>)>) -> Self {
+        let mut packed = Self::default();
+        for (key, value) in rows {
+            packed.bytes.extend_from_slice(&value);
+            packed.ends.push((key, packed.bytes.len()));
+        }
+        packed
+    }
+
+    /// Keys and values, ascending.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u64, &[u8])> {
+        let mut start = 0;
+        self.ends.iter().map(move |(key, end)| {
+            let value = &self.bytes[start..*end];
+            start = *end;
+            (*key, value)
+        })
     }
 }
 

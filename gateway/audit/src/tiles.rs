@@ -6,6 +6,10 @@
 //! | `tile/<L>/<N>` | 256 hashes of complete subtrees of 256^L leaves each |
 //! | `tile/entries/<N>` | the 256 entries under the level 0 tile of the same number, each after its length (two bytes, big-endian) |
 //!
+//! | `remaining/<N>` | in the place of a bundle from which retention removed bodies: the same, a removed body's length 0 |
+//!
+//! A bundle that would not be whole is not served as one: a client of other logs finds it pruned, and hash tiles and proofs
+//! as before. What remains of it is for our own verifier and whoever reads on.
 //! The last tile of a level is partial and ends in `.p/<W>`. [`export`] writes these files from a log's database,
 //! [`verify`] needs nothing but them and the log's public key, and [`Reader`] computes proofs from them.
 //! Serving them is left to any web server.
@@ -19,6 +23,7 @@ use crate::tree::Hash;
 use crate::verify::VerifyError;
 
 mod export;
+mod prune;
 mod reader;
 mod state;
 mod verify;
@@ -35,6 +40,9 @@ const HEIGHT: u32 = 8;
 const LEVEL_COUNT_MAX: u32 = 8;
 /// The highest level C2SP `tlog-tiles` lets a path name.
 const LEVEL_MAX: u32 = 63;
+/// Folder of bundles, and of what remains of those that are no longer whole.
+const BUNDLES: &str = "tile/entries";
+const REMAINING: &str = "remaining";
 /// Name of the checkpoint's file.
 const CHECKPOINT: &str = "checkpoint";
 
@@ -87,6 +95,11 @@ impl Tile {
         }
     }
 
+    /// Where what remains of a bundle lies, once bodies were removed from it.
+    fn remaining_path(&self) -> String {
+        self.path().replacen(BUNDLES, REMAINING, 1)
+    }
+
     fn full_path(&self) -> String {
         let mut number = format!("{:03}", self.index % 1000);
         let mut rest = self.index / 1000;
@@ -96,7 +109,7 @@ impl Tile {
         }
         match self.level {
             Some(level) => format!("tile/{level}/{number}"),
-            None => format!("tile/entries/{number}"),
+            None => format!("{BUNDLES}/{number}"),
         }
     }
 
@@ -111,29 +124,68 @@ fn width(level: u32, index: u64, tree_size: u64) -> u64 {
     hashes.saturating_sub(index.saturating_mul(WIDTH)).min(WIDTH)
 }
 
-/// The bytes of one entry of a tiled log whose checkpoint has this size.
-pub fn entry(folder: &Path, log_index: u64, tree_size: u64) -> Result<Vec<u8>, VerifyError> {
+/// The bytes of one entry of a tiled log whose checkpoint has this size; none if they were removed.
+pub fn entry(folder: &Path, log_index: u64, tree_size: u64) -> Result<Option<Vec<u8>>, VerifyError> {
     let missing = Damage::EntryMissing { log_index };
     let bundle = Tile::entries(log_index / WIDTH, tree_size).ok_or(missing.clone())?;
-    let (path, bytes) = read(folder, &bundle)?;
-    let entries = parse_bundle(&bytes, &bundle, &path)?;
-    Ok(entries.get((log_index % WIDTH) as usize).ok_or(missing)?.to_vec())
+    let bundle = read_bundle(folder, &bundle)?;
+    let entry = *bundle.entries()?.get((log_index % WIDTH) as usize).ok_or(missing)?;
+    Ok(entry.map(<[u8]>::to_vec))
 }
 
-/// Reads the entries of a tiled log, up to a size, in order. Checks nothing but that they are there.
+/// The leaf hash of one entry of a tiled log whose checkpoint has this size.
+pub fn leaf_hash(folder: &Path, log_index: u64, tree_size: u64) -> Result<Hash, VerifyError> {
+    let missing = Damage::EntryMissing { log_index };
+    let tile = Tile::hashes(0, log_index / WIDTH, tree_size).ok_or(missing.clone())?;
+    let (path, bytes) = read(folder, &tile)?;
+    let hashes = parse_hashes(&bytes, &tile, &path)?;
+    Ok(*hashes.get((log_index % WIDTH) as usize).ok_or(missing)?)
+}
+
+/// Reads the entries of a tiled log, up to a size, in order; none in the place of one that was removed. Checks nothing but
+/// that they are there.
 pub fn entries(
     folder: &Path,
     tree_size: u64,
-    mut each: impl FnMut(u64, &[u8]) -> Result<(), VerifyError>,
+    mut each: impl FnMut(u64, Option<&[u8]>) -> Result<(), VerifyError>,
 ) -> Result<(), VerifyError> {
     for index in 0..tree_size.div_ceil(WIDTH) {
         let Some(bundle) = Tile::entries(index, tree_size) else { continue };
-        let (path, bytes) = read(folder, &bundle)?;
-        for (log_index, entry) in (index * WIDTH..).zip(parse_bundle(&bytes, &bundle, &path)?) {
+        let bundle = read_bundle(folder, &bundle)?;
+        for (log_index, entry) in (index * WIDTH..).zip(bundle.entries()?) {
             each(log_index, entry)?;
         }
     }
     Ok(())
+}
+
+/// A bundle as it was found: whole, or what remains of it.
+struct Bundle {
+    tile: Tile,
+    path: String,
+    bytes: Vec<u8>,
+    whole: bool,
+}
+
+impl Bundle {
+    /// The entries; none in the place of one that was removed.
+    fn entries(&self) -> Result<Vec<Option<&[u8]>>, Damage> {
+        let entries = parse_bundle(&self.bytes, &self.tile, &self.path)?;
+        let there = |entry: &&[u8]| self.whole || !entry.is_empty();
+        Ok(entries.into_iter().map(|entry| Some(entry).filter(there)).collect())
+    }
+}
+
+/// Reads a bundle, or what remains of it.
+fn read_bundle(folder: &Path, tile: &Tile) -> Result<Bundle, VerifyError> {
+    let full = Tile { width: WIDTH, ..*tile };
+    for (tile_found, remains) in [(tile, false), (&full, false), (tile, true), (&full, true)] {
+        let path = if remains { tile_found.remaining_path() } else { tile_found.path() };
+        if let Some(bytes) = read_if_there(&folder.join(&path))? {
+            return Ok(Bundle { tile: *tile, path, bytes, whole: !remains });
+        }
+    }
+    Err(Damage::TileMissing { path: tile.path() }.into())
 }
 
 /// Reads a tile, with the path it was found at. A full tile may stand in the place of a partial one, which may be deleted
@@ -158,7 +210,7 @@ pub(crate) fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>, AuditError> 
 
 /// The entries of a bundle, which holds exactly as many as its file's name says.
 fn parse_bundle<'b>(bytes: &'b [u8], tile: &Tile, path: &str) -> Result<Vec<&'b [u8]>, Damage> {
-    let width = if path == tile.path() { tile.width } else { WIDTH };
+    let width = if path == tile.path() || path == tile.remaining_path() { tile.width } else { WIDTH };
     let malformed =
         |place: usize| Damage::BundleMalformed { path: path.to_owned(), log_index: tile.index * WIDTH + place as u64 };
     let mut entries = Vec::with_capacity(width as usize);

@@ -8,11 +8,12 @@ use std::ops::Range;
 use crate::error::{AuditError, Damage};
 use crate::keys::LogKeys;
 use crate::note::{Checkpoint, NoteError};
-use crate::store::{Connection, Heads, Location, Session};
+use crate::retention::Missing;
+use crate::store::{Connection, Heads, Location, Packed, Session};
 use crate::tree::{self, Frontier, Hash, ProofError};
 
 /// Entries read at a time; bounds the memory used.
-const CHUNK: u64 = 256;
+const CHUNK: u64 = 1024;
 
 /// Why something does not verify.
 #[derive(Debug, thiserror::Error)]
@@ -75,12 +76,17 @@ pub struct Report {
     pub hash_count: u64,
     /// Checkpoints, each validly signed and matching the entries.
     pub checkpoint_count: u64,
+    /// Entries whose bodies retention runs have removed, as the log records; their leaf hashes hold.
+    pub removed_count: u64,
 }
 
 /// Verifies a whole log: every entry against its leaf hash, every stored hash against those below it, every stored
 /// checkpoint's signature, and its root against the entries, which makes all checkpoints consistent with each other.
 /// The same holds for the checkpoints `kept` by the verifier: without one, a log cut back to an earlier state of itself
 /// looks whole.
+///
+/// An entry whose body is missing counts as removed if an entry of a retention run accounts for it; its leaf hash is then
+/// held against the tree like any other.
 ///
 /// Works on a copy, and on a log that is being written: it verifies what was there when it began. Stops at the first
 /// thing wrong and says what and where it is. Memory is constant.
@@ -99,15 +105,28 @@ pub async fn verify_store(
     if let Some(newest) = kept.last().filter(|newest| newest.tree_size > tree_size) {
         return Err(Damage::Shrunk { tree_size, kept: newest.tree_size }.into());
     }
-    let mut walk = Walk { key, kept: kept.into_iter().peekable(), frontier: Frontier::default(), checkpoint_count: 0 };
+    let mut walk = Walk {
+        key,
+        kept: kept.into_iter().peekable(),
+        frontier: Frontier::default(),
+        missing: Missing::default(),
+        checkpoint_count: 0,
+    };
     for (size, note) in session.heads(Heads::Within(0..1)).await? {
         walk.checkpoint(size, &note)?;
     }
     walk.kept_checkpoints()?;
+    // While one part is hashed, the database reads the next.
+    let mut part = Part::read(&mut session, 0..tree_size.min(CHUNK)).await?;
     while walk.frontier.size() < tree_size {
-        let start = walk.frontier.size();
-        walk.chunk(&mut session, start..tree_size.min(start + CHUNK)).await?;
+        let following = part.range.end..tree_size.min(part.range.end + CHUNK);
+        let (next, verified) = tokio::join!(Part::read(&mut session, following), async { walk.part(&part) });
+        verified?;
+        part = next?;
         progress(Progress { verified: walk.frontier.size(), tree_size });
+    }
+    if let Some(log_index) = walk.missing.first() {
+        return Err(Damage::EntryMissing { log_index }.into());
     }
     session.check_ends(tree_size).await?;
     if session.head_count().await? != walk.checkpoint_count {
@@ -118,6 +137,7 @@ pub async fn verify_store(
         root_hash: walk.frontier.root(),
         hash_count: tree::stored_count(tree_size),
         checkpoint_count: walk.checkpoint_count,
+        removed_count: walk.missing.accounted(),
     })
 }
 
@@ -158,42 +178,68 @@ pub fn verify_growth(
     Ok((older, newer))
 }
 
+/// What a store holds about a range of entries.
+struct Part {
+    range: Range<u64>,
+    entries: Packed,
+    hashes: Packed,
+    checkpoints: Vec<(u64, String)>,
+}
+
+impl Part {
+    async fn read(session: &mut Session<'_>, range: Range<u64>) -> Result<Self, sqlx::Error> {
+        if range.is_empty() {
+            return Ok(Self { range, entries: Packed::default(), hashes: Packed::default(), checkpoints: Vec::new() });
+        }
+        let entries = session.packed_entries(&range).await?;
+        let positions = tree::stored_count(range.start)..tree::stored_count(range.end);
+        let hashes = session.packed_hashes(&positions).await?;
+        let checkpoints = session.heads(Heads::Within(range.start + 1..range.end + 1)).await?;
+        Ok(Self { range, entries, hashes, checkpoints })
+    }
+}
+
 /// The state of a verification: the tree as recomputed from the entries so far.
 struct Walk<'k> {
     key: &'k dyn LogKeys,
     kept: Peekable<std::vec::IntoIter<&'k Checkpoint>>,
     frontier: Frontier,
+    missing: Missing,
     checkpoint_count: u64,
 }
 
 impl Walk<'_> {
-    async fn chunk(&mut self, session: &mut Session<'_>, range: Range<u64>) -> Result<(), VerifyError> {
-        let entries = session.entry_bytes(range.clone()).await?;
-        let mut stored = session
-            .hashes(tree::stored_count(range.start)..tree::stored_count(range.end))
-            .await?
-            .into_iter()
-            .peekable();
-        let mut checkpoints =
-            session.heads(Heads::Within(range.start + 1..range.end + 1)).await?.into_iter().peekable();
-        let mut entries = entries.into_iter().peekable();
+    fn part(&mut self, part: &Part) -> Result<(), VerifyError> {
+        let mut entries = part.entries.iter().peekable();
+        let mut stored = part.hashes.iter().peekable();
+        let mut checkpoints = part.checkpoints.iter().peekable();
         let mut expected = Vec::new();
-        for log_index in range {
-            let (_, entry) =
-                entries.next_if(|(index, _)| *index == log_index).ok_or(Damage::EntryMissing { log_index })?;
+        for log_index in part.range.clone() {
             let position = tree::stored_count(log_index);
-            self.frontier.push(tree::leaf_hash(&entry), &mut expected);
+            let leaf_hash = match entries.next_if(|(index, _)| *index == log_index) {
+                Some((_, entry)) => {
+                    self.missing.account(entry);
+                    tree::leaf_hash(entry)
+                }
+                None => {
+                    self.missing.insert(log_index);
+                    let leaf = stored.peek().filter(|(at, _)| *at == position);
+                    let leaf = leaf.and_then(|(_, leaf)| Hash::try_from(*leaf).ok());
+                    leaf.ok_or(Damage::HashMissing { level: 0, index: log_index, position })?
+                }
+            };
+            self.frontier.push(leaf_hash, &mut expected);
             for (level, hash) in (0..).zip(expected.drain(..)) {
                 let (position, index) = (position + u64::from(level), log_index >> level);
                 match stored.next_if(|(at, _)| *at == position) {
                     None => return Err(Damage::HashMissing { level, index, position }.into()),
-                    Some((_, found)) if found == hash => {}
+                    Some((_, found)) if *found == hash => {}
                     Some(_) if level == 0 => return Err(Damage::EntryChanged { log_index }.into()),
                     Some(_) => return Err(Damage::HashChanged { level, index, position }.into()),
                 }
             }
             if let Some((size, note)) = checkpoints.next_if(|(size, _)| *size == log_index + 1) {
-                self.checkpoint(size, &note)?;
+                self.checkpoint(*size, note)?;
             }
             self.kept_checkpoints()?;
         }

@@ -127,14 +127,26 @@ impl LogView {
         rows.into_iter().map(|(log_index, bytes, hash)| self.logged(log_index, bytes, hash)).collect()
     }
 
+    /// Entries of a range; one whose body is gone has its leaf hash only.
     async fn all_entries(&self, range: Range<u64>) -> Result<Vec<LoggedEntry>, AuditError> {
         let indices: Vec<u64> = range.clone().collect();
-        let entries = self.entries(&indices).await?;
-        let missing = range.zip(&entries).find(|(index, entry)| entry.log_index != *index).map(|(index, _)| index);
-        match missing.or(indices.get(entries.len()).copied()) {
-            Some(log_index) => Err(AuditError::Damaged(Damage::EntryMissing { log_index })),
-            None => Ok(entries),
+        let mut entries = self.entries(&indices).await?;
+        if entries.len() == indices.len() {
+            return Ok(entries);
         }
+        let leaves: Vec<_> = indices.iter().map(|index| (0, *index)).collect();
+        let leaves = self.readers.acquire().await?.session().subtree_hashes(&leaves).await?;
+        let mut there = entries.drain(..).peekable();
+        let logged = range.zip(leaves).map(|(log_index, leaf_hash)| {
+            let removed = || LoggedEntry {
+                log_index,
+                leaf_hash: leaf_hash.to_vec(),
+                log_origin: self.verifier.name().to_owned(),
+                ..LoggedEntry::default()
+            };
+            there.next_if(|entry| entry.log_index == log_index).unwrap_or_else(removed)
+        });
+        Ok(logged.collect())
     }
 
     /// An entry that no longer matches its hash in the tree is never handed out.

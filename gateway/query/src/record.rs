@@ -97,12 +97,14 @@ fn subject(hasher: &SubjectHasher, key: &Key) -> log::SubjectHash {
 pub(crate) fn note_permit(entry: &mut log::Entry, permit: &Permit) {
     note_decisions(entry, permit.selections());
     entry.set_disclosure(disclosure(permit.disclosure()));
+    entry.disclosure_approved_by = permit.approvals().to_vec();
 }
 
 /// Adds what policy refused.
 pub(crate) fn note_refusal(entry: &mut log::Entry, refusal: &Refusal) {
     note_decisions(entry, &refusal.selections);
     entry.set_disclosure(disclosure(refusal.disclosure));
+    entry.disclosure_approved_by.clone_from(&*refusal.approvals);
 }
 
 const fn disclosure(disclosure: Disclosure) -> entry::Disclosure {

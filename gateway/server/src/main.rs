@@ -24,6 +24,7 @@ mod reflection;
 mod rejections;
 mod reload;
 mod remote;
+mod retention;
 mod sectors;
 mod serve;
 mod services;

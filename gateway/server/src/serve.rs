@@ -40,6 +40,7 @@ use crate::{
     reflection,
     rejections::{self, Strangers},
     reload::Reloader,
+    retention::{self, RetentionFiles},
     sectors::{self, ProtoFiles},
     services::{AuditHandler, CatalogHandler, OperatorHandler, QueryHandler},
     sources::OpenSources,
@@ -58,6 +59,7 @@ pub(crate) struct Running {
     watching: JoinHandle<()>,
     reloading: JoinHandle<()>,
     counting: JoinHandle<()>,
+    retaining: Option<JoinHandle<()>>,
     limit: Limit,
     strangers: Strangers,
     publishing: Option<JoinHandle<()>>,
@@ -77,6 +79,7 @@ pub(crate) struct Parts {
     hasher: SubjectHasher,
     log_location: Location,
     witnesses: Witnesses,
+    retention: Option<RetentionFiles>,
 }
 
 impl Parts {
@@ -97,6 +100,7 @@ impl Parts {
             witnesses: Witnesses::load(config)?,
             hasher: hasher(config)?,
             log_location: config.audit.database.location(config.folder()).context("audit.database")?,
+            retention: RetentionFiles::load(config, &schema)?,
             schema,
         })
     }
@@ -112,6 +116,11 @@ fn hasher(config: &Config) -> anyhow::Result<SubjectHasher> {
     let load = |path: &PathBuf| SubjectHasher::load(&config.path(path));
     let older = config.audit.older_subject_keys.iter().map(load).collect::<Result<_, _>>()?;
     Ok(load(&config.audit.subject_key)?.with_older(older))
+}
+
+/// The key whose public part the log is verified with.
+pub(crate) fn signing_key(config: &Config) -> anyhow::Result<SigningKey> {
+    Ok(SigningKey::load(&config.path(&config.audit.signing_key))?)
 }
 
 /// Where the configuration says the files of access are.
@@ -214,6 +223,8 @@ pub(crate) async fn start(config: &Config, hangup: Option<Signal>) -> anyhow::Re
     let refused =
         rejections::watch_refused(Arc::clone(&current), limit.clone(), strangers.clone(), health, stopped.clone());
     let counting = tokio::spawn(refused);
+    let retaining =
+        parts.retention.map(|files| tokio::spawn(retention::run(files, Arc::clone(&current), stopped.clone())));
     let query_handler = QueryHandler {
         current: Arc::clone(&current),
         timeouts,
@@ -273,6 +284,7 @@ pub(crate) async fn start(config: &Config, hangup: Option<Signal>) -> anyhow::Re
         watching,
         reloading,
         counting,
+        retaining,
         limit,
         strangers,
         publishing,
@@ -295,6 +307,9 @@ impl Running {
         self.watching.await.context("readiness")?;
         self.reloading.await.context("reload")?;
         self.counting.await.context("refused calls")?;
+        if let Some(retaining) = self.retaining {
+            retaining.await.context("retention")?;
+        }
         let hub = self.current.hub();
         rejections::record_refused(&hub.audit, &self.limit, &self.strangers).await;
         let recorded = record_event(&hub.audit, "stop", &[]).await;

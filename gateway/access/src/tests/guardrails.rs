@@ -144,7 +144,7 @@ fn every_guardrail_is_what_forbids() {
     for case in cases() {
         let refusal = case.ask.clone().of(&load(&case.sources).unwrap().set).expect_err(case.id);
         assert_eq!(refusal.reason, case.reason, "{}", case.id);
-        assert_eq!(refusal.policy_ids, [case.id]);
+        assert_eq!(*refusal.policy_ids, [case.id]);
         assert!(!refusal.message_vi.is_empty() && !refusal.message_en.is_empty());
         let asked = &case.ask.selections[0];
         assert_eq!(refusal.selections[0].withheld.len(), asked.1.len(), "{}", case.id);

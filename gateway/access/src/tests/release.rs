@@ -49,7 +49,7 @@ fn permit(record_type: &Arc<RecordType>, released: FieldSet) -> Permit {
         legal_bases: Vec::new(),
         policy_ids: Vec::new(),
     };
-    Permit::new(vec![decision], Disclosure::Immediate)
+    Permit::new(vec![decision], Disclosure::Immediate, Vec::new())
 }
 
 fn holds(bytes: &[u8], text: &str) -> bool {
@@ -187,6 +187,6 @@ fn a_permit_that_lacks_what_is_required_is_a_refusal() {
     assert_eq!(kept.selections()[0].released, permit.selections()[0].released);
     let refusal = permit.requiring(0, &mixed.all_fields()).unwrap_err();
     assert_eq!(refusal.reason, "SENSITIVE_NEEDS_PROVEN_OFFICER");
-    assert_eq!(refusal.policy_ids, ["sensitive_needs_assured_officer"]);
+    assert_eq!(*refusal.policy_ids, ["sensitive_needs_assured_officer"]);
     assert!(refusal.selections[0].released.is_empty());
 }

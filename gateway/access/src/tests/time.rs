@@ -21,7 +21,8 @@ fn an_agreement_ends_with_its_last_day_in_viet_nam_though_its_decision_was_cache
 #[test]
 fn of_two_agreements_the_one_in_force_decides() {
     let mixed = mixed_record_type();
-    let second = "valid_from = 2027-01-01\nvalid_until = 2027-12-31\ndisclosure = \"never\"";
+    let second = "valid_from = 2027-01-01\nvalid_until = 2027-12-31\ndisclosure = \"never\"\n\
+         disclosure_approved_by = \"Giám đốc Công an tỉnh, 21/QĐ-CAT\"";
     let grants = vec![grant("1", "H21.65", &[&mixed], ""), grant("2", "H21.65", &[&mixed], second)];
     let set = load(&sources_with(grants)).unwrap().set;
     let ask = Ask::new("H21.65", "desk", "check_enterprise", vec![whole(&mixed)]);
@@ -33,11 +34,13 @@ fn of_two_agreements_the_one_in_force_decides() {
         let permit = Ask { now: at(now), ..ask.clone() }.of(&set).unwrap();
         assert_eq!(permit.selections()[0].agreements, [number], "{now}");
         assert_eq!(permit.disclosure(), disclosure, "{now}");
+        assert_eq!(permit.approvals().len(), usize::from(disclosure == crate::Disclosure::Never), "{now}");
     }
     // When both have ended, the refusal says so; it is as secret as the stricter of the two.
     let refusal = Ask { now: at("2028-06-01T00:00:00Z"), ..ask }.of(&set).unwrap_err();
     assert_eq!(refusal.reason, "AGREEMENT_EXPIRED");
     assert_eq!(refusal.disclosure, crate::Disclosure::Never);
+    assert_eq!(*refusal.approvals, ["Giám đốc Công an tỉnh, 21/QĐ-CAT"]);
 }
 
 #[test]
@@ -54,5 +57,21 @@ fn circumstances_are_not_confused_in_the_cache() {
         assert!(Ask { action: Action::Verify, ..ask.clone() }.of(&set).is_err());
         assert!(Ask { purpose: "settle_insurance".to_owned(), ..ask.clone() }.of(&set).is_err());
         assert!(Ask { purpose: "check_enterprise".to_owned(), dossier: None, ..ask.clone() }.of(&set).is_ok());
+    }
+}
+
+#[test]
+fn what_citizens_never_see_somebody_has_approved() {
+    let record_type = mixed_record_type();
+    let load = |lines: &str| load(&sources_with(vec![grant("30/TEST", "H21.65", &[&record_type], lines)]));
+    let approved = "disclosure = \"never\"\ndisclosure_approved_by = \"Giám đốc Sở, 1/QĐ\"";
+    assert!(load(approved).is_ok());
+    for (lines, message) in [
+        ("disclosure = \"never\"", "disclosure_approved_by"),
+        ("disclosure = \"never\"\ndisclosure_approved_by = \" \"", "is empty"),
+        ("disclosure = \"delayed\"\ndisclosure_approved_by = \"Giám đốc Sở\"", "goes with disclosure \"never\" only"),
+    ] {
+        let error = load(lines).map(drop).expect_err(lines);
+        assert!(error.problems.iter().any(|problem| problem.message.contains(message)), "{lines}: {error}");
     }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection};
 
-use super::{Batch, Location, LogId, SCHEMA_VERSION, signed};
+use super::{Aggregate, Batch, Location, LogId, SCHEMA_VERSION, signed};
 use crate::error::AuditError;
 use crate::keys::{KeyHistory, LogKeys};
 use crate::tree;
@@ -292,6 +292,46 @@ pub(super) async fn hashes_within(
     query.fetch_all(connection).await
 }
 
+const PACKED_ENTRIES: &str = "
+SELECT min(log_index), max(log_index), string_agg(entry, ''), array_agg(length(entry))
+FROM (SELECT log_index, entry FROM entries WHERE log_id = $1 AND log_index >= $2 AND log_index < $3 ORDER BY log_index)
+     AS ordered";
+const PACKED_HASHES: &str = "
+SELECT min(position), max(position), string_agg(hash, ''), count(*), min(length(hash))::int8, max(length(hash))::int8
+FROM (SELECT position, hash FROM hashes WHERE log_id = $1 AND position >= $2 AND position < $3 ORDER BY position)
+     AS ordered";
+
+/// First and last index, entries, the length of each.
+type EntriesRow = (Option<i64>, Option<i64>, Option<Vec<u8>>, Option<Vec<i32>>);
+
+pub(super) async fn packed_entries(
+    connection: &mut PgConnection,
+    log: LogId,
+    range: &Range<u64>,
+) -> Result<Aggregate, sqlx::Error> {
+    let query = sqlx::query_as(PACKED_ENTRIES).bind(log).bind(range.start as i64).bind(range.end as i64);
+    let (first, last, bytes, lengths): EntriesRow = query.fetch_one(connection).await?;
+    Ok(Aggregate {
+        first: first.unwrap_or_default(),
+        last: last.unwrap_or_default(),
+        bytes: bytes.unwrap_or_default(),
+        lengths: lengths.unwrap_or_default().into_iter().map(|length| length as usize).collect(),
+    })
+}
+
+pub(super) async fn packed_hashes(
+    connection: &mut PgConnection,
+    log: LogId,
+    positions: &Range<u64>,
+) -> Result<Aggregate, sqlx::Error> {
+    let query = sqlx::query_as(PACKED_HASHES).bind(log).bind(positions.start as i64).bind(positions.end as i64);
+    let (first, last, bytes, count, shortest, longest): HashesRow = query.fetch_one(connection).await?;
+    Ok(Aggregate::of_hashes((first, last, bytes), count, (shortest, longest)))
+}
+
+/// First and last position, hashes, their count, shortest and longest length.
+type HashesRow = (Option<i64>, Option<i64>, Option<Vec<u8>>, i64, Option<i64>, Option<i64>);
+
 pub(super) async fn entries_at(
     connection: &mut PgConnection,
     log: LogId,
@@ -309,4 +349,21 @@ pub(super) async fn entries_within(
     let select = "SELECT log_index, entry FROM entries
                   WHERE log_id = $1 AND log_index >= $2 AND log_index < $3 ORDER BY log_index";
     sqlx::query_as(select).bind(log).bind(range.start as i64).bind(range.end as i64).fetch_all(connection).await
+}
+
+pub(super) async fn next_entries(
+    connection: &mut PgConnection,
+    log: LogId,
+    range: &Range<u64>,
+    count_max: u32,
+) -> Result<Vec<(i64, Vec<u8>)>, sqlx::Error> {
+    let select = "SELECT log_index, entry FROM entries
+                  WHERE log_id = $1 AND log_index >= $2 AND log_index < $3 ORDER BY log_index LIMIT $4";
+    let query = sqlx::query_as(select).bind(log).bind(range.start as i64).bind(range.end as i64);
+    query.bind(i64::from(count_max)).fetch_all(connection).await
+}
+
+/// A connection that removes entry bodies.
+pub(super) async fn remover(options: &PgConnectOptions) -> Result<PgConnection, sqlx::Error> {
+    connect_options(options, "on").connect().await
 }

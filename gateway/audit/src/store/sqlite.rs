@@ -10,7 +10,7 @@ use std::time::Duration;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, SqliteConnection};
 
-use super::{Batch, SCHEMA_VERSION};
+use super::{Aggregate, Batch, SCHEMA_VERSION};
 use crate::error::AuditError;
 use crate::tree;
 
@@ -188,6 +188,44 @@ pub(super) async fn hashes_within(
     sqlx::query_as(select).bind(positions.start as i64).bind(positions.end as i64).fetch_all(connection).await
 }
 
+/// A text joined from blobs is their bytes end to end, as long as the database keeps texts in UTF-8, which it does.
+const PACKED_ENTRIES: &str = "
+SELECT min(log_index), max(log_index), CAST(group_concat(entry, '') AS BLOB), group_concat(length(entry))
+FROM (SELECT log_index, entry FROM entries WHERE log_index >= ? AND log_index < ? ORDER BY log_index)";
+const PACKED_HASHES: &str = "
+SELECT min(position), max(position), CAST(group_concat(hash, '') AS BLOB), count(*), min(length(hash)), max(length(hash))
+FROM (SELECT position, hash FROM hashes WHERE position >= ? AND position < ? ORDER BY position)";
+
+/// First and last index, entries, the length of each as a list.
+type EntriesRow = (Option<i64>, Option<i64>, Option<Vec<u8>>, Option<String>);
+
+pub(super) async fn packed_entries(
+    connection: &mut SqliteConnection,
+    range: &Range<u64>,
+) -> Result<Aggregate, sqlx::Error> {
+    let query = sqlx::query_as(PACKED_ENTRIES).bind(range.start as i64).bind(range.end as i64);
+    let (first, last, bytes, lengths): EntriesRow = query.fetch_one(connection).await?;
+    let lengths = lengths.unwrap_or_default();
+    Ok(Aggregate {
+        first: first.unwrap_or_default(),
+        last: last.unwrap_or_default(),
+        bytes: bytes.unwrap_or_default(),
+        lengths: lengths.split(',').filter_map(|length| length.parse().ok()).collect(),
+    })
+}
+
+pub(super) async fn packed_hashes(
+    connection: &mut SqliteConnection,
+    positions: &Range<u64>,
+) -> Result<Aggregate, sqlx::Error> {
+    let query = sqlx::query_as(PACKED_HASHES).bind(positions.start as i64).bind(positions.end as i64);
+    let (first, last, bytes, count, shortest, longest): HashesRow = query.fetch_one(connection).await?;
+    Ok(Aggregate::of_hashes((first, last, bytes), count, (shortest, longest)))
+}
+
+/// First and last position, hashes, their count, shortest and longest length.
+type HashesRow = (Option<i64>, Option<i64>, Option<Vec<u8>>, i64, Option<i64>, Option<i64>);
+
 pub(super) async fn entries_at(
     connection: &mut SqliteConnection,
     indices: &[u64],
@@ -205,8 +243,24 @@ pub(super) async fn entries_within(
     sqlx::query_as(select).bind(range.start as i64).bind(range.end as i64).fetch_all(connection).await
 }
 
+pub(super) async fn next_entries(
+    connection: &mut SqliteConnection,
+    range: &Range<u64>,
+    count_max: u32,
+) -> Result<Vec<(i64, Vec<u8>)>, sqlx::Error> {
+    let select =
+        "SELECT log_index, entry FROM entries WHERE log_index >= ? AND log_index < ? ORDER BY log_index LIMIT ?";
+    let query = sqlx::query_as(select).bind(range.start as i64).bind(range.end as i64).bind(count_max);
+    query.fetch_all(connection).await
+}
+
+/// A connection that leaves nothing of what it deletes in the file.
+pub(super) async fn remover(path: &Path) -> Result<SqliteConnection, sqlx::Error> {
+    connect_options(path).pragma("secure_delete", "ON").connect().await
+}
+
 /// Numbers as a JSON array, to bind a list of any length as one value.
-fn json_array(numbers: &[u64]) -> String {
+pub(crate) fn json_array(numbers: &[u64]) -> String {
     let texts: Vec<String> = numbers.iter().map(u64::to_string).collect();
     format!("[{}]", texts.join(","))
 }

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use super::{CHECKPOINT, HEIGHT, LEVEL_COUNT_MAX, Tile, WIDTH, file_error, read_if_there, synchronise, write};
+use super::{CHECKPOINT, HEIGHT, LEVEL_COUNT_MAX, Tile, WIDTH, file_error, prune, read_if_there, synchronise, write};
 use crate::error::{AuditError, Damage};
 use crate::keys::LogKeys;
 use crate::note::Checkpoint;
+use crate::retention::Removal;
 use crate::store::{Connection, Heads, Location, Session};
 use crate::tree::{self, Hash};
 use crate::verify::VerifyError;
@@ -33,7 +33,8 @@ pub struct Exported {
 /// A checkpoint is published only when all its tiles are durable, so the folder is a whole log at every moment, and an
 /// export that was interrupted goes on from the last checkpoint published. Each entry is checked against its leaf hash
 /// and each checkpoint against the tree; what the folder holds already is checked against the database by its root.
-/// Reports entries exported and entries to export.
+/// Reports entries exported and entries to export. What a retention run removed goes from the folder once the run's entry is
+/// published.
 ///
 /// Files are written on the calling thread: this is work for a command, not for a server's.
 pub async fn export(
@@ -80,7 +81,7 @@ pub struct Publication<'p> {
 impl<'p> Publication<'p> {
     /// A publication of the log of these keys in a folder.
     pub fn new(location: &'p Location, keys: &'p dyn LogKeys, folder: &'p Path) -> Self {
-        let files = Files { folder, touched: BTreeSet::new(), superseded: Vec::new(), count: 0 };
+        let files = Files { folder, touched: BTreeSet::new(), superseded: Vec::new(), removals: Vec::new(), count: 0 };
         Self { location, keys, files, published: None, tiles: None }
     }
 
@@ -93,6 +94,7 @@ impl<'p> Publication<'p> {
         if self.published.is_none() {
             self.published = published_size(&mut session, self.files.folder, self.keys, target).await?;
             self.tiles = self.published;
+            prune::resume(self.files.folder, self.published.unwrap_or(0))?;
         }
         if self.published == Some(target) {
             return Ok(None);
@@ -109,7 +111,7 @@ impl<'p> Publication<'p> {
     }
 
     /// Publishes a checkpoint that was staged.
-    pub fn publish(&mut self, checkpoint: &Checkpoint) -> Result<(), AuditError> {
+    pub fn publish(&mut self, checkpoint: &Checkpoint) -> Result<(), VerifyError> {
         self.files.publish(checkpoint)?;
         self.published = Some(checkpoint.tree_size);
         Ok(())
@@ -180,6 +182,8 @@ struct Files<'f> {
     touched: BTreeSet<PathBuf>,
     /// Folders of partial tiles that full ones replace.
     superseded: Vec<PathBuf>,
+    /// Indices of new entries that record retention runs.
+    removals: Vec<u64>,
     count: u64,
 }
 
@@ -195,23 +199,26 @@ impl Files<'_> {
         for index in from / WIDTH..to.div_ceil(WIDTH) {
             let first = index * WIDTH;
             let range = first..to.min(first + WIDTH);
-            let mut hashes = session.subtree_hashes(&leaves(range.clone())).await?.into_iter();
-            let mut entries = session.entry_bytes(range.clone()).await?.into_iter();
-            let (mut bundle, mut tile) = (Vec::new(), Vec::new());
-            for log_index in range {
-                let (_, entry) = entries
-                    .next()
-                    .filter(|(found, _)| *found == log_index)
-                    .ok_or(Damage::EntryMissing { log_index })?;
-                let hash = tree::leaf_hash(&entry);
-                let length = u16::try_from(entry.len()).ok().filter(|_| hashes.next() == Some(hash));
+            let hashes = session.subtree_hashes(&leaves(range.clone())).await?;
+            let mut entries = session.entry_bytes(range.clone()).await?.into_iter().peekable();
+            let (mut bundle, mut whole) = (Vec::new(), true);
+            for (log_index, hash) in range.zip(&hashes) {
+                // Whether it may be missing is told by the entry of a retention run, and checked by whoever verifies.
+                let Some((_, entry)) = entries.next_if(|(found, _)| *found == log_index) else {
+                    bundle.extend_from_slice(&[0, 0]);
+                    whole = false;
+                    continue;
+                };
+                let length = u16::try_from(entry.len()).ok().filter(|_| tree::leaf_hash(&entry) == *hash);
                 let length = length.ok_or(Damage::EntryChanged { log_index })?;
+                if log_index >= from && Removal::of_bytes(&entry).is_some() {
+                    self.removals.push(log_index);
+                }
                 bundle.extend_from_slice(&length.to_be_bytes());
                 bundle.extend_from_slice(&entry);
-                tile.extend_from_slice(&hash);
             }
-            self.put(Tile::entries(index, to), &bundle)?;
-            self.put(Tile::hashes(0, index, to), &tile)?;
+            self.put_bundle(index, to, &bundle, whole)?;
+            self.put(Tile::hashes(0, index, to), &hashes.concat())?;
             exported(to.min(first + WIDTH));
         }
         Ok(())
@@ -233,19 +240,35 @@ impl Files<'_> {
         Ok(())
     }
 
+    fn put_bundle(&mut self, index: u64, tree_size: u64, bytes: &[u8], whole: bool) -> Result<(), AuditError> {
+        let Some(tile) = Tile::entries(index, tree_size) else { return Ok(()) };
+        if whole {
+            return self.put(Some(tile), bytes);
+        }
+        let path = self.folder.join(tile.remaining_path());
+        self.put_file(&path, bytes)?;
+        self.superseded.extend(prune::siblings(&tile, &path));
+        self.superseded.extend(tile.predecessors(true).map(|path| self.folder.join(path)));
+        Ok(())
+    }
+
     fn put(&mut self, tile: Option<Tile>, bytes: &[u8]) -> Result<(), AuditError> {
         let Some(tile) = tile else { return Ok(()) };
-        let path = self.folder.join(tile.path());
+        self.put_file(&self.folder.join(tile.path()), bytes)?;
+        if tile.width == WIDTH {
+            self.superseded.push(self.folder.join(tile.partial_folder()));
+        }
+        Ok(())
+    }
+
+    fn put_file(&mut self, path: &Path, bytes: &[u8]) -> Result<(), AuditError> {
         if let Some(parent) = path.parent().filter(|parent| !self.touched.contains(*parent)) {
             fs::create_dir_all(parent).map_err(|source| file_error(parent, source))?;
             let ours = parent.ancestors().take_while(|ancestor| ancestor.starts_with(self.folder));
             self.touched.extend(ours.map(Path::to_owned));
         }
-        write(&path, bytes, true)?;
+        write(path, bytes, true)?;
         self.count += 1;
-        if tile.width == WIDTH {
-            self.superseded.push(self.folder.join(tile.partial_folder()));
-        }
         Ok(())
     }
 
@@ -256,16 +279,16 @@ impl Files<'_> {
     }
 
     /// Publishes a checkpoint once all it covers is durable, then removes what it makes superfluous.
-    fn publish(&mut self, checkpoint: &Checkpoint) -> Result<(), AuditError> {
+    fn publish(&mut self, checkpoint: &Checkpoint) -> Result<(), VerifyError> {
+        let covered = self.removals.partition_point(|log_index| *log_index < checkpoint.tree_size);
+        let covered: Vec<u64> = self.removals.drain(..covered).collect();
+        prune::announce(self.folder, &covered)?;
         write(&self.folder.join(CHECKPOINT), checkpoint.note.as_bytes(), true)?;
         synchronise(self.folder)?;
-        for partial in self.superseded.drain(..) {
-            match fs::remove_dir_all(&partial) {
-                Err(source) if source.kind() != ErrorKind::NotFound => return Err(file_error(&partial, source)),
-                _ => {}
-            }
+        for path in self.superseded.drain(..) {
+            prune::remove(&path)?;
         }
-        Ok(())
+        prune::resume(self.folder, checkpoint.tree_size)
     }
 }
 

@@ -4,10 +4,11 @@ use std::iter::Peekable;
 use std::path::Path;
 
 use super::state::State;
-use super::{CHECKPOINT, HEIGHT, Tile, WIDTH, parse_bundle, parse_hashes, read, read_if_there};
+use super::{CHECKPOINT, HEIGHT, Tile, WIDTH, parse_bundle, parse_hashes, read, read_bundle, read_if_there};
 use crate::error::Damage;
 use crate::keys::LogKeys;
 use crate::note::{Checkpoint, NoteError};
+use crate::retention::Missing;
 use crate::tree::{self, Frontier, Hash};
 use crate::verify::{Progress, VerifyError};
 
@@ -25,6 +26,8 @@ pub struct Report {
     pub bundle_count: u64,
     /// Tiles of hashes, each hash matching the entries below it.
     pub tile_count: u64,
+    /// Entries whose bodies retention runs have removed, as the log records; their leaf hashes hold.
+    pub removed_count: u64,
 }
 
 /// Verifies a tiled log: the checkpoint's signature, every entry against its leaf hash, every hash of every tile against
@@ -32,7 +35,8 @@ pub struct Report {
 /// their roots those of the entries: otherwise a log cut back to an earlier state of itself looks whole.
 ///
 /// With a `state` file the verification goes on where an earlier one stopped, and what that one has verified is not read
-/// again, unless a checkpoint kept is older. Stops at the first thing wrong and says what and where it is. Memory is
+/// again, unless a checkpoint kept is older. A removed entry counts as verified by its leaf hash, if an entry of a retention
+/// run accounts for it. Stops at the first thing wrong and says what and where it is. Memory is
 /// constant.
 pub fn verify(
     folder: &Path,
@@ -66,6 +70,7 @@ pub fn verify(
         frontier: resumed.frontier().ok_or(Damage::RootChanged { tree_size: resumed.tree_size })?,
         pending: resumed.pending,
         counts: (0, 0),
+        missing: Missing::default(),
     };
     walk.kept_checkpoints()?;
     let first = resumed.tree_size / WIDTH;
@@ -73,7 +78,9 @@ pub fn verify(
         walk.bundle(index)?;
         let verified = walk.frontier.size();
         progress(Progress { verified, tree_size });
+        // While something is missing and not accounted for, there is nothing to rely on.
         if verified.is_multiple_of(SAVE_INTERVAL * WIDTH)
+            && walk.missing.is_empty()
             && let Some(path) = state
         {
             // One that was passed has been compared, and would only make the next verification begin anew.
@@ -83,11 +90,15 @@ pub fn verify(
     }
     let end = walk.state(Some(checkpoint.clone()));
     walk.finish()?;
+    if let Some(log_index) = walk.missing.first() {
+        return Err(Damage::EntryMissing { log_index }.into());
+    }
     if let Some(path) = state {
         end.save(path, key)?;
     }
     let (bundle_count, tile_count) = walk.counts;
-    Ok(Report { resumed_from: resumed.tree_size, bundle_count, tile_count, checkpoint })
+    let removed_count = walk.missing.accounted();
+    Ok(Report { resumed_from: resumed.tree_size, bundle_count, tile_count, removed_count, checkpoint })
 }
 
 /// The tree as recomputed from the entries so far.
@@ -100,6 +111,7 @@ struct Walk<'w> {
     pending: Vec<Vec<Hash>>,
     /// Bundles and tiles verified.
     counts: (u64, u64),
+    missing: Missing,
 }
 
 impl Walk<'_> {
@@ -115,17 +127,23 @@ impl Walk<'_> {
         let (Some(bundle), Some(tile)) = (Tile::entries(index, tree_size), Tile::hashes(0, index, tree_size)) else {
             return Ok(());
         };
-        let (bundle_path, bundle_bytes) = read(self.folder, &bundle)?;
-        let entries = parse_bundle(&bundle_bytes, &bundle, &bundle_path)?;
+        let found = read_bundle(self.folder, &bundle)?;
         let (tile_path, tile_bytes) = read(self.folder, &tile)?;
         let hashes = parse_hashes(&tile_bytes, &tile, &tile_path)?;
-        for ((log_index, entry), hash) in (index * WIDTH..).zip(entries).zip(hashes) {
-            if tree::leaf_hash(entry) != hash {
-                return Err(Damage::EntryUnmatched { log_index, bundle: bundle_path, tile: tile_path }.into());
+        for ((log_index, entry), hash) in (index * WIDTH..).zip(found.entries()?).zip(hashes) {
+            match entry {
+                Some(entry) if tree::leaf_hash(entry) == hash => self.missing.account(entry),
+                Some(_) => {
+                    let bundle = found.path.clone();
+                    return Err(Damage::EntryUnmatched { log_index, bundle, tile: tile_path }.into());
+                }
+                None => self.missing.insert(log_index),
             }
             self.push(hash)?;
         }
-        self.earlier_partials(&bundle, &bundle_bytes)?;
+        if found.whole {
+            self.earlier_partials(&bundle, &found.bytes)?;
+        }
         self.earlier_partials(&tile, &tile_bytes)?;
         self.counts = (self.counts.0 + 1, self.counts.1 + 1);
         Ok(())

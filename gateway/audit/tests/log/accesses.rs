@@ -87,7 +87,7 @@ async fn a_list_holds_what_is_open_and_nothing_may_be_left_out(store: Store) {
         let report = tiles::verify(&folder, &place.verifier(), &[covered], None, |_| {})?;
         disclosure::verify_list(&folder, report.checkpoint.tree_size, &place.verifier(), list)
     };
-    assert_eq!(check(&list).unwrap(), 4);
+    assert_eq!(check(&list).unwrap(), disclosure::Listed { accesses: 4, by_hash: 0, removed: 0 });
     let wrong = |change: &dyn Fn(&mut ListSubjectAccessesResponse)| {
         let mut changed = list.clone();
         change(&mut changed);

@@ -318,14 +318,14 @@ async fn a_log_cut_back_or_rewritten_contradicts_the_checkpoints_kept(store: Sto
 }
 
 async fn progress_is_reported_and_memory_is_not_the_log(store: Store) {
-    let place = filled(store, 700).await;
+    let place = filled(store, 2100).await;
     let mut seen = Vec::new();
     let report = audit::verify::verify_store(&place.location(), &place.verifier(), &[], |progress| seen.push(progress))
         .await
         .unwrap();
-    assert_eq!(seen.iter().map(|progress| progress.verified).collect::<Vec<_>>(), [256, 512, 700]);
-    assert!(seen.iter().all(|progress| progress.tree_size == 700));
-    assert_eq!(report.tree_size, 700);
+    assert_eq!(seen.iter().map(|progress| progress.verified).collect::<Vec<_>>(), [1024, 2048, 2100]);
+    assert!(seen.iter().all(|progress| progress.tree_size == 2100));
+    assert_eq!(report.tree_size, 2100);
 }
 
 async fn a_log_that_is_being_written_verifies_as_it_stands(store: Store) {

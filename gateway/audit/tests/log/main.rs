@@ -6,20 +6,26 @@ mod accesses;
 mod append;
 mod crash;
 mod damage;
+mod faults;
+mod outage;
 mod public;
 mod rate;
+mod replicas;
+mod retention;
 mod rotation;
 mod search;
 mod tiles;
+mod years;
 
 mod place;
-mod replicas;
+mod server;
 
 use audit::AuditLog;
 use proto::audit::v1::entry::{Disclosure, Kind, Outcome};
 use proto::audit::v1::{Access, Caller, Entry, Officer, Purpose, SourceResult, SubjectHash};
 
 pub use place::{ORIGIN, Place, Store};
+pub use server::Server;
 
 /// Runs each of these tests on every store.
 #[macro_export]

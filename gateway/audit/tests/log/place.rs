@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use audit::{AuditLog, Location, Options, SigningKey, VerifierKey};
 use sqlx::{ConnectOptions, Connection, PgConnection};
 
+use crate::server::Server;
+
 pub const ORIGIN: &str = "gialai.example.vn/lienthong";
 /// The tables that hold a log.
 const TABLES: [&str; 3] = ["entries", "hashes", "heads"];
@@ -34,6 +36,7 @@ fn server() -> Option<String> {
 pub struct Place {
     pub directory: tempfile::TempDir,
     pub store: Store,
+    server: Option<String>,
     key: String,
     database: String,
     saved: std::cell::Cell<u32>,
@@ -41,23 +44,27 @@ pub struct Place {
 
 impl Place {
     pub async fn empty(store: Store) -> Self {
-        let key = SigningKey::generate(ORIGIN).unwrap().to_text().to_string();
-        Self::with_key(store, key).await
+        Self::with_key(store, server(), new_key()).await
+    }
+
+    /// A place on a server of one's own.
+    pub async fn on(server: &Server) -> Self {
+        Self::with_key(Store::Postgres, Some(server.address()), new_key()).await
     }
 
     /// A place for another log of the same key.
     pub async fn again(&self) -> Self {
-        Self::with_key(self.store, self.key.clone()).await
+        Self::with_key(self.store, self.server.clone(), self.key.clone()).await
     }
 
-    async fn with_key(store: Store, key: String) -> Self {
+    async fn with_key(store: Store, server: Option<String>, key: String) -> Self {
         let random = SigningKey::generate("name").unwrap().verifier().id();
         let database = format!("lienthong_log_{:08x}", u32::from_be_bytes(random));
         if store == Store::Postgres {
-            administer(format!("CREATE DATABASE {database}")).await;
+            administer(server.as_deref().unwrap(), format!("CREATE DATABASE {database}")).await;
         }
         let directory = tempfile::tempdir().unwrap();
-        Self { directory, store, key, database, saved: std::cell::Cell::new(0) }
+        Self { directory, store, server, key, database, saved: std::cell::Cell::new(0) }
     }
 
     pub fn path(&self) -> PathBuf {
@@ -69,7 +76,7 @@ impl Place {
         match self.store {
             Store::Sqlite => self.path().display().to_string(),
             Store::Postgres => {
-                let server = server().unwrap();
+                let server = self.server.as_deref().unwrap();
                 format!("{}/{}", server.rsplit_once('/').unwrap().0, self.database)
             }
         }
@@ -159,6 +166,25 @@ impl Place {
         }
     }
 
+    /// Lets every removal of a body fail, or lets them pass again.
+    pub async fn refuse_removals(&self, refuse: bool) {
+        let statement = match (self.store, refuse) {
+            (Store::Sqlite, true) => {
+                return self
+                    .tamper("CREATE TRIGGER kept BEFORE DELETE ON entries BEGIN SELECT RAISE(ABORT, 'full'); END")
+                    .await;
+            }
+            (Store::Sqlite, false) => return self.tamper("DROP TRIGGER kept").await,
+            (Store::Postgres, true) => {
+                "CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS
+                 'BEGIN RAISE EXCEPTION USING ERRCODE = ''53100''; END';
+                 CREATE TRIGGER kept BEFORE DELETE ON entries FOR EACH ROW EXECUTE FUNCTION keep()"
+            }
+            (Store::Postgres, false) => "DROP TRIGGER kept ON entries; DROP FUNCTION keep",
+        };
+        self.execute(statement).await;
+    }
+
     /// Keeps a copy of the log, which must be closed.
     pub async fn save(&self) -> u32 {
         let number = self.saved.get();
@@ -193,7 +219,7 @@ impl Place {
         match self.store {
             Store::Sqlite => std::fs::remove_file(self.path()).unwrap(),
             Store::Postgres => {
-                self.execute("TRUNCATE entries, hashes, heads, postings, blocks, index_state").await;
+                self.execute("TRUNCATE entries, hashes, heads, index_blocks, index_buckets, index_state").await;
             }
         }
     }
@@ -207,8 +233,10 @@ impl Drop for Place {
     fn drop(&mut self) {
         if self.store == Store::Postgres {
             let drop = format!("DROP DATABASE {} WITH (FORCE)", self.database);
+            let server = self.server.clone().unwrap();
             let dropping = std::thread::spawn(move || {
-                tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(administer(drop));
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+                runtime.block_on(administer(&server, drop));
             });
             let _ = dropping.join();
         }
@@ -224,8 +252,12 @@ pub(crate) fn location(address: &str) -> Location {
     }
 }
 
-async fn administer(sql: String) {
-    let mut connection = PgConnection::connect(&server().unwrap()).await.unwrap();
+fn new_key() -> String {
+    SigningKey::generate(ORIGIN).unwrap().to_text().to_string()
+}
+
+async fn administer(server: &str, sql: String) {
+    let mut connection = PgConnection::connect(server).await.unwrap();
     sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut connection).await.unwrap();
 }
 

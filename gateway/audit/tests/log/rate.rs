@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use sqlx::{ConnectOptions, Connection};
 
-use crate::{Place, Store, entry};
+use crate::{Place, Server, Store, entry};
 
 fn span() -> Duration {
     let seconds = std::env::var("LIENTHONG_TEST_RATE_SECONDS").ok().and_then(|text| text.parse().ok());
@@ -43,15 +43,25 @@ impl Measured {
 #[ignore = "a measurement: run it alone, in release"]
 async fn appends_per_second() {
     fdatasync().print("fdatasync of 4 KiB", "");
+    let server = Server::start(&[]);
     for store in [Store::Sqlite, Store::Postgres] {
-        if !store.available() {
+        if store == Store::Postgres && server.is_none() {
             continue;
         }
-        let bare = one_row_transactions(store).await;
+        let bare = one_row_transactions(&place(store, &server).await).await;
         bare.print(&format!("{store:?}, one-row transactions"), "");
+        one_caller(&place(store, &server).await).await;
         for callers in [1, 16, 64, 256] {
-            appends(store, callers, &bare).await;
+            appends(&place(store, &server).await, callers, &bare).await;
         }
+    }
+}
+
+/// An empty place; a database on a server that syncs what it commits.
+pub(crate) async fn place(store: Store, server: &Option<Server>) -> Place {
+    match server {
+        Some(server) if store == Store::Postgres => Place::on(server).await,
+        _ => Place::empty(store).await,
     }
 }
 
@@ -70,47 +80,87 @@ fn fdatasync() -> Measured {
     Measured::of(waits, started.elapsed())
 }
 
-async fn one_row_transactions(store: Store) -> Measured {
-    let place = Place::empty(store).await;
-    let value = prost::Message::encode_to_vec(&entry(0));
-    let mut waits = Vec::new();
-    match store {
-        Store::Sqlite => {
-            let options = sqlx::sqlite::SqliteConnectOptions::new()
-                .filename(place.path())
-                .create_if_missing(true)
-                .journal_mode(sqlx::sqlite::SqliteJournalMode::Wal)
-                .synchronous(sqlx::sqlite::SqliteSynchronous::Full);
-            let mut connection = options.disable_statement_logging().connect().await.unwrap();
-            let table = "CREATE TABLE rows (id INTEGER PRIMARY KEY, value BLOB)";
-            sqlx::raw_sql(table).execute(&mut connection).await.unwrap();
-            let started = Instant::now();
-            while started.elapsed() < span() {
-                let begun = Instant::now();
-                let insert = sqlx::query("INSERT INTO rows (value) VALUES (?)");
-                insert.bind(&value).execute(&mut connection).await.unwrap();
-                waits.push(begun.elapsed());
+/// A table beside the log, to write a row a transaction.
+enum Bare {
+    Sqlite(sqlx::SqliteConnection),
+    Postgres(sqlx::PgConnection),
+}
+
+impl Bare {
+    async fn open(place: &Place) -> Self {
+        match place.store {
+            Store::Sqlite => {
+                let options = sqlx::sqlite::SqliteConnectOptions::new()
+                    .filename(place.directory.path().join("bare.db"))
+                    .create_if_missing(true)
+                    .journal_mode(sqlx::sqlite::SqliteJournalMode::Wal)
+                    .synchronous(sqlx::sqlite::SqliteSynchronous::Full);
+                let mut connection = options.disable_statement_logging().connect().await.unwrap();
+                let table = "CREATE TABLE rows (id INTEGER PRIMARY KEY, value BLOB)";
+                sqlx::raw_sql(table).execute(&mut connection).await.unwrap();
+                Self::Sqlite(connection)
             }
-            Measured::of(waits, started.elapsed())
-        }
-        Store::Postgres => {
-            let mut connection = sqlx::PgConnection::connect(&place.address()).await.unwrap();
-            let table = "CREATE TABLE rows (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, value bytea)";
-            sqlx::raw_sql(table).execute(&mut connection).await.unwrap();
-            let started = Instant::now();
-            while started.elapsed() < span() {
-                let begun = Instant::now();
-                let insert = sqlx::query("INSERT INTO rows (value) VALUES ($1)");
-                insert.bind(&value).execute(&mut connection).await.unwrap();
-                waits.push(begun.elapsed());
+            Store::Postgres => {
+                let mut connection = sqlx::PgConnection::connect(&place.address()).await.unwrap();
+                let table = "CREATE TABLE rows (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, value bytea)";
+                sqlx::raw_sql(table).execute(&mut connection).await.unwrap();
+                Self::Postgres(connection)
             }
-            Measured::of(waits, started.elapsed())
         }
+    }
+
+    /// One transaction of one row; how long it took.
+    async fn write(&mut self, value: &[u8]) -> Duration {
+        let begun = Instant::now();
+        match self {
+            Self::Sqlite(connection) => {
+                sqlx::query("INSERT INTO rows (value) VALUES (?)").bind(value).execute(connection).await.map(drop)
+            }
+            Self::Postgres(connection) => {
+                sqlx::query("INSERT INTO rows (value) VALUES ($1)").bind(value).execute(connection).await.map(drop)
+            }
+        }
+        .unwrap();
+        begun.elapsed()
     }
 }
 
-async fn appends(store: Store, callers: u64, bare: &Measured) {
-    let place = Place::empty(store).await;
+async fn one_row_transactions(place: &Place) -> Measured {
+    let (mut bare, value) = (Bare::open(place).await, prost::Message::encode_to_vec(&entry(0)));
+    let (started, mut waits) = (Instant::now(), Vec::new());
+    while started.elapsed() < span() {
+        waits.push(bare.write(&value).await);
+    }
+    Measured::of(waits, started.elapsed())
+}
+
+/// One caller, and one-row transactions in turns with it, so that both meet the same disk.
+async fn one_caller(place: &Place) {
+    let (mut bare, value) = (Bare::open(place).await, prost::Message::encode_to_vec(&entry(0)));
+    let log = place.open().await;
+    let (started, mut waits, mut bare_waits) = (Instant::now(), Vec::new(), Vec::new());
+    while started.elapsed() < 2 * span() {
+        for _ in 0..20 {
+            let begun = Instant::now();
+            log.append(entry(waits.len() as u64)).await.unwrap();
+            waits.push(begun.elapsed());
+        }
+        for _ in 0..20 {
+            bare_waits.push(bare.write(&value).await);
+        }
+    }
+    log.close().await;
+    let total = |waits: &[Duration]| waits.iter().sum::<Duration>();
+    let (own, beside) = (total(&waits), total(&bare_waits));
+    let (measured, bare) = (Measured::of(waits, own), Measured::of(bare_waits, beside));
+    let ratio = measured.median.as_secs_f64() / bare.median.as_secs_f64();
+    measured.print(
+        &format!("{:?}, one caller in turns", place.store),
+        &format!("a bare commit p50 {:.1?}: {ratio:.2} x its wait", bare.median),
+    );
+}
+
+async fn appends(place: &Place, callers: u64, bare: &Measured) {
     let log = Arc::new(place.open().await);
     let started = Instant::now();
     let tasks: Vec<_> = (0..callers)
@@ -134,7 +184,7 @@ async fn appends(store: Store, callers: u64, bare: &Measured) {
     let begun = Instant::now();
     let report = place.verify().await.unwrap();
     let verified = report.tree_size as f64 / begun.elapsed().as_secs_f64();
-    let (log_bytes, index_bytes) = bytes(&place).await;
+    let (log_bytes, index_bytes) = bytes(place).await;
     let count = measured.count;
     let beside = format!(
         "{:.1} x the one-row rate, wait {:.2} x; index {lag:.1?} behind; verified {verified:.0}/s; {} + {} bytes an entry",
@@ -143,11 +193,11 @@ async fn appends(store: Store, callers: u64, bare: &Measured) {
         log_bytes / count,
         index_bytes / count
     );
-    measured.print(&format!("{store:?}, {callers} callers"), &beside);
+    measured.print(&format!("{:?}, {callers} callers", place.store), &beside);
 }
 
 /// Bytes of the log and of its index.
-async fn bytes(place: &Place) -> (u64, u64) {
+pub(crate) async fn bytes(place: &Place) -> (u64, u64) {
     match place.store {
         Store::Sqlite => {
             let bytes = |name: &str| std::fs::metadata(place.directory.path().join(name)).unwrap().len();
@@ -156,7 +206,7 @@ async fn bytes(place: &Place) -> (u64, u64) {
         Store::Postgres => {
             let select = "SELECT pg_total_relation_size('entries') + pg_total_relation_size('hashes')
                                  + pg_total_relation_size('heads'),
-                                 pg_total_relation_size('postings') + pg_total_relation_size('blocks')";
+                                 pg_total_relation_size('index_buckets') + pg_total_relation_size('index_blocks')";
             let (log, index): (i64, i64) = sqlx::query_as(select).fetch_one(&mut place.connect().await).await.unwrap();
             (log as u64, index as u64)
         }

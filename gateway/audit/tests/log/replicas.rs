@@ -14,7 +14,8 @@ struct Replica {
 
 async fn replica(place: &Place, name: &str) -> Replica {
     let key = SigningKey::generate(&format!("hub.example.vn/{name}")).unwrap();
-    let log = AuditLog::open(&place.location(), SigningKey::parse(&key.to_text()).unwrap(), Options::default()).await;
+    let options = Options { index_block_size: 60, ..Options::default() };
+    let log = AuditLog::open(&place.location(), SigningKey::parse(&key.to_text()).unwrap(), options).await;
     Replica { log: log.unwrap(), key }
 }
 

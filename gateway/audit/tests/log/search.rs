@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 
-use audit::{AuditError, AuditLog, Filter};
+use audit::{AuditError, AuditLog, Filter, Options};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use proto::audit::v1::entry::Outcome;
@@ -18,6 +18,8 @@ crate::on_both_stores! {
 }
 
 const COUNT: u64 = 6000;
+/// Entries of a block of the index, fewer than otherwise.
+const BLOCK: u64 = 1100;
 
 fn maybe<T: Clone + std::fmt::Debug + 'static>(values: Vec<T>) -> impl Strategy<Value = Option<T>> {
     prop_oneof![3 => Just(None), 1 => proptest::sample::select(values).prop_map(Some)]
@@ -72,6 +74,7 @@ fn filters() -> impl Strategy<Value = Filter> {
         source: what.2,
         outcome: what.3,
         agreement: what.4,
+        event: None,
     })
 }
 
@@ -127,7 +130,8 @@ fn filters_agree_with_a_scan(store: Store, case_count: u32) {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let (place, log) = runtime.block_on(async {
         let place = Place::empty(store).await;
-        let log = place.open().await;
+        // Blocks of the index that are full, and one that is not.
+        let log = place.open_with(Options { index_block_size: BLOCK, ..Options::default() }).await;
         fill(&log, 0..COUNT).await;
         (place, log)
     });
@@ -196,7 +200,8 @@ async fn the_index_is_rebuilt_on_demand_and_whenever_it_is_unusable() {
     let place = Place::empty(Store::Sqlite).await;
     let index = place.directory.path().join("audit.db.index");
     let filter = Filter { officer: Some("CB-2".to_owned()), ..Filter::default() };
-    let log = place.open().await;
+    let options = Options { index_block_size: 400, ..Options::default() };
+    let log = place.open_with(options.clone()).await;
     fill(&log, 0..1500).await;
     let expected = all_pages(&log, &filter, 1000).await;
     assert!(expected.len() > 200);
@@ -209,7 +214,7 @@ async fn the_index_is_rebuilt_on_demand_and_whenever_it_is_unusable() {
 
     let good = std::fs::read(&index).unwrap();
     let other = Place::empty(Store::Sqlite).await;
-    let other_log = other.open().await;
+    let other_log = other.open_with(options.clone()).await;
     fill(&other_log, 500..2000).await;
     all_pages(&other_log, &filter, 1000).await;
     other_log.close().await;
@@ -221,10 +226,14 @@ async fn the_index_is_rebuilt_on_demand_and_whenever_it_is_unusable() {
             Some(bytes) => std::fs::write(&index, bytes).unwrap(),
             None => std::fs::remove_file(&index).unwrap(),
         }
-        let log = place.open().await;
+        let log = place.open_with(options.clone()).await;
         assert_eq!(all_pages(&log, &filter, 1000).await, expected, "{name}");
         log.close().await;
     }
+    // Of another block size.
+    let log = place.open().await;
+    assert_eq!(all_pages(&log, &filter, 1000).await, expected);
+    log.close().await;
 }
 
 async fn an_entry_without_caller_time_or_purpose_is_found_only_where_nothing_of_these_is_asked(store: Store) {

@@ -7,6 +7,7 @@ mod incident;
 mod keygen;
 mod receipt;
 mod reindex;
+mod retain;
 mod search;
 mod store;
 mod verify;
@@ -56,6 +57,8 @@ pub(crate) enum Audit {
     Witness(witness::Witness),
     /// Throw the search index of a log away and build it anew from the log.
     Reindex(reindex::Reindex),
+    /// Count the entries whose retention period has ended, and which of them are held; with --remove, remove their bodies.
+    Retain(retain::Retain),
 }
 
 #[derive(clap::Args)]
@@ -98,6 +101,7 @@ impl Audit {
             Self::Keygen(command) => command.run(),
             Self::Witness(command) => command.run().await,
             Self::Reindex(command) => command.run().await,
+            Self::Retain(command) => command.run().await,
         }
     }
 }
@@ -118,7 +122,9 @@ pub(crate) fn print_entries(entries: &[log::LoggedEntry]) -> anyhow::Result<()> 
 
 fn row(logged: &log::LoggedEntry) -> [String; 7] {
     let Some(entry) = &logged.entry else {
-        let unreadable = "entry of an encoding this version does not know".to_owned();
+        let gone = logged.entry_bytes.is_empty();
+        let unreadable =
+            if gone { "removed at the end of its period" } else { "of an encoding not known here" }.to_owned();
         return [
             logged.log_index.to_string(),
             String::new(),

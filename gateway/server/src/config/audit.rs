@@ -27,6 +27,10 @@ pub(crate) struct AuditConfig {
     /// Files with keys used before it: entries made with them are still found by a subject's number.
     #[serde(default)]
     pub(crate) older_subject_keys: Vec<PathBuf>,
+    /// Periods of retention; absent: nothing is ever removed from the log.
+    pub(crate) retention: Option<PathBuf>,
+    /// Legal holds: orders that entries be kept beyond their period.
+    pub(crate) legal_holds: Option<PathBuf>,
     /// Folder in which the log is published as files while the hub runs; absent: it is not.
     pub(crate) tiles: Option<PathBuf>,
     /// Where this folder is served over HTTPS, to anybody; absent: nowhere.
@@ -71,6 +75,9 @@ impl AuditConfig {
     pub(super) fn check(&self) -> anyhow::Result<()> {
         if self.queue_entries_max == 0 {
             bail!("audit.queue_entries_max must be at least 1");
+        }
+        if self.legal_holds.is_some() && self.retention.is_none() {
+            bail!("audit.legal_holds needs audit.retention: without it nothing is removed");
         }
         if self.tiles_listen.is_some() && self.tiles.is_none() {
             bail!("audit.tiles_listen needs audit.tiles: the folder to serve");

@@ -109,10 +109,7 @@ impl AuditService for AuditHandler {
                 let mut asked = vec![detail("log_index", request.log_index)];
                 asked.extend(origin_detail(&request.log_origin));
                 let reading = permitted(&hub, &call, &reader, asked).await?;
-                let entry = match hub.audit.log(&request.log_origin).await {
-                    Ok(log) => log.entry(request.log_index).await,
-                    Err(error) => Err(error),
-                };
+                let entry = hub.audit.entry_of(&request.log_origin, request.log_index).await;
                 record_reading(&hub, &call, reading, entry, "log_index").await
             })
             .await
@@ -328,6 +325,12 @@ fn from_log(field: &str, error: &AuditError) -> Status {
         AuditError::EntryNotFound { .. } => {
             status::plain(Code::NotFound, "ENTRY_NOT_FOUND", &error.to_string(), "Không có mục nhật ký này.")
         }
+        AuditError::EntryRemoved { .. } => status::plain(
+            Code::NotFound,
+            "ENTRY_REMOVED",
+            &error.to_string(),
+            "Nội dung mục nhật ký này đã được xoá khi hết thời hạn lưu trữ; mã băm và bằng chứng vẫn còn nguyên giá trị.",
+        ),
         AuditError::LogNotFound { .. } => wrong("log_origin", error.to_string()),
         AuditError::TreeSizeNotFound { .. } => wrong("tree_size", error.to_string()),
         AuditError::Proof(_) => status::plain(
@@ -350,7 +353,8 @@ fn from_log(field: &str, error: &AuditError) -> Status {
         | AuditError::NewerSchema { .. }
         | AuditError::Origin { .. }
         | AuditError::Note(_)
-        | AuditError::IndexBehind { .. } => {
+        | AuditError::IndexBehind { .. }
+        | AuditError::IndexDamaged => {
             tracing::error!(%error, "the audit log cannot be read");
             status::plain(
                 Code::Unavailable,

@@ -156,6 +156,13 @@ impl ReceiptFile {
         Ok(())
     }
 
+    /// Checks that this is the leaf hash of the receipt's entry, whose body is gone.
+    pub(crate) fn check_leaf(&self, leaf_hash: &Hash) -> anyhow::Result<()> {
+        let index = self.log_index;
+        ensure!(*leaf_hash == self.leaf_hash()?, "entry {index} of the log is another than the receipt's");
+        Ok(())
+    }
+
     fn check_origin(&self, key: &KeyHistory) -> anyhow::Result<()> {
         if self.log_origin == key.origin() {
             return Ok(());

@@ -66,6 +66,9 @@ pub(crate) struct Search {
     /// Agreement number.
     #[arg(long, default_value = "")]
     agreement: String,
+    /// Event of the hub, for example "retention" or "legal_hold_placed".
+    #[arg(long, default_value = "")]
+    event: String,
     /// Entries to show at most.
     #[arg(long, default_value_t = 50, conflicts_with = "all")]
     limit: u32,
@@ -145,6 +148,7 @@ impl Search {
             source: self.source.clone(),
             outcome: outcome.into(),
             agreement: self.agreement.clone(),
+            event: self.event.clone(),
             page_size: PAGE_SIZE,
             page_token: String::new(),
             reader: client.reader(),

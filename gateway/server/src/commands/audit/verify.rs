@@ -94,6 +94,7 @@ impl Verify {
                 "tree_size": report.tree_size,
                 "root_hash": hex::encode(report.root_hash),
                 "checkpoints": report.checkpoint_count,
+                "removed": report.removed_count,
             }))?;
         } else {
             show::line(format!(
@@ -103,6 +104,7 @@ impl Verify {
                 report.checkpoint_count,
                 hex::encode(report.root_hash)
             ))?;
+            show_removed(report.removed_count)?;
         }
         Ok(())
     }
@@ -130,7 +132,11 @@ impl Verify {
         let report = report?;
         let cosignatures = self.cosignatures(&report.checkpoint)?;
         if let Some(receipt) = &receipt {
-            receipt.check_entry(&audit::tiles::entry(folder, receipt.log_index, report.checkpoint.tree_size)?)?;
+            let (index, tree_size) = (receipt.log_index, report.checkpoint.tree_size);
+            match audit::tiles::entry(folder, index, tree_size)? {
+                Some(entry) => receipt.check_entry(&entry)?,
+                None => receipt.check_leaf(&audit::tiles::leaf_hash(folder, index, tree_size)?)?,
+            }
         }
         let listed = match &list {
             Some(list) => Some(disclosure::verify_list(folder, report.checkpoint.tree_size, key, list)?),
@@ -144,12 +150,15 @@ impl Verify {
                 "root_hash": root,
                 "bundles": report.bundle_count,
                 "tiles": report.tile_count,
+                "removed": report.removed_count,
                 "resumed_from": report.resumed_from,
                 "checkpoints": kept.len(),
                 "witnesses": cosignatures.iter().map(|seen| &seen.witness).collect::<Vec<_>>(),
                 "receipt_log_index": receipt.as_ref().map(|receipt| receipt.log_index),
                 "response_verified": self.response.is_some(),
-                "accesses_verified": listed,
+                "accesses_verified": listed.map(|listed| listed.accesses),
+                "accesses_verified_by_hash": listed.map(|listed| listed.by_hash),
+                "accesses_unknown_because_removed": listed.map(|listed| listed.removed),
             }))?);
         }
         show::line(format!(
@@ -158,6 +167,7 @@ impl Verify {
             report.bundle_count,
             report.tile_count
         ))?;
+        show_removed(report.removed_count)?;
         if report.resumed_from > 0 {
             show::line(format!("The first {} entries were verified earlier and not read again.", report.resumed_from))?;
         }
@@ -169,10 +179,23 @@ impl Verify {
         if !kept.is_empty() {
             show::line(format!("It holds unchanged all that {} checkpoints kept cover.", kept.len()))?;
         }
-        if let Some(count) = listed {
+        if let Some(listed) = listed {
             show::line(format!(
-                "The list holds the {count} accesses of the subject that this log has, and none is left out."
+                "The list holds the {} accesses of the subject that this log has, and none is left out.",
+                listed.accesses
             ))?;
+            if listed.by_hash > 0 {
+                show::line(format!(
+                    "{} accesses of the list were removed from the log since; their hashes are the list's.",
+                    listed.by_hash
+                ))?;
+            }
+            if listed.removed > 0 {
+                show::line(format!(
+                    "{} other entries were removed at the end of their period: whether they were about the subject cannot be told.",
+                    listed.removed
+                ))?;
+            }
         }
         if let Some(receipt) = &receipt {
             show::line(format!("Entry {} is the one of the receipt, response digest included.", receipt.log_index))?;
@@ -246,6 +269,13 @@ impl Verify {
         let response = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
         receipt.check_response(&response)
     }
+}
+
+fn show_removed(count: u64) -> anyhow::Result<()> {
+    if count > 0 {
+        show::line(format!("{count} bodies were removed by retention, as the log itself records; their hashes hold."))?;
+    }
+    Ok(())
 }
 
 pub(super) fn bar() -> anyhow::Result<indicatif::ProgressBar> {

@@ -29,6 +29,7 @@ pub(super) fn details(request: &wire::SearchEntriesRequest) -> Vec<wire::Detail>
         ("field", &request.field),
         ("source", &request.source),
         ("agreement", &request.agreement),
+        ("event", &request.event),
     ]
     .into_iter()
     .filter(|(_, value)| !value.is_empty())
@@ -80,6 +81,7 @@ pub(super) fn filter(hub: &Hub, request: &wire::SearchEntriesRequest) -> Result<
         source: given(&request.source),
         outcome: Some(request.outcome()).filter(|outcome| *outcome != wire::entry::Outcome::Unspecified),
         agreement: given(&request.agreement),
+        event: given(&request.event),
     };
     Ok((filter, page_size))
 }

@@ -1,0 +1,55 @@
+//! Removing entry bodies from a store, and what is left of them in its files.
+
+use sqlx::{Connection, PgConnection, SqliteConnection};
+
+use super::{Location, LogId, postgres, signed, sqlite};
+use crate::error::AuditError;
+
+/// Bodies removed in one transaction: appending waits for it in an SQLite file.
+const CHUNK: usize = 2048;
+
+/// A connection that removes entry bodies, beside the one that appends.
+pub(crate) enum Remover {
+    Sqlite(SqliteConnection),
+    Postgres(PgConnection, LogId),
+}
+
+impl Remover {
+    pub(crate) async fn open(location: &Location, log: LogId) -> Result<Self, AuditError> {
+        match location {
+            Location::File(path) => Ok(Self::Sqlite(sqlite::remover(path).await?)),
+            Location::Postgres(options) => Ok(Self::Postgres(postgres::remover(options).await?, log)),
+        }
+    }
+
+    pub(crate) async fn remove(&mut self, indices: &[u64]) -> Result<(), AuditError> {
+        for indices in indices.chunks(CHUNK) {
+            match self {
+                Self::Sqlite(connection) => {
+                    let delete = "DELETE FROM entries WHERE log_index IN (SELECT value FROM json_each(?))";
+                    sqlx::query(delete).bind(sqlite::json_array(indices)).execute(connection).await?;
+                }
+                Self::Postgres(connection, log) => {
+                    let delete = "DELETE FROM entries WHERE log_id = $1 AND log_index = ANY($2)";
+                    sqlx::query(delete).bind(*log).bind(signed(indices)).execute(connection).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives the space back. What was removed is overwritten in an SQLite file (`secure_delete`) and its write-ahead log is
+    /// emptied; PostgreSQL uses the space again.
+    pub(crate) async fn finish(self) -> Result<(), AuditError> {
+        match self {
+            Self::Sqlite(mut connection) => {
+                sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut connection).await?;
+                Ok(connection.close().await?)
+            }
+            Self::Postgres(mut connection, _) => {
+                sqlx::query("VACUUM entries").execute(&mut connection).await?;
+                Ok(connection.close().await?)
+            }
+        }
+    }
+}
