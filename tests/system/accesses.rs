@@ -17,7 +17,8 @@ async fn a_subject_gets_a_list_that_proves_itself_complete() {
     let files = HubFiles::write(&databases, &Settings::default());
     // What the system `half` asks is not for the subject's eyes.
     let grant = fs::read_to_string(files.path("grants/half.toml")).unwrap();
-    fs::write(files.path("grants/half.toml"), grant.replace("\"immediate\"", "\"never\"")).unwrap();
+    let never = "\"never\"\ndisclosure_approved_by = \"Quyết định 12/QĐ-CT\"";
+    fs::write(files.path("grants/half.toml"), grant.replace("\"immediate\"", never)).unwrap();
     let hub = Hub::start(&files);
     for (system, times) in [("H21.99/all", 3), ("H21.99/half", 2)] {
         let mut client = query_client(&hub, &files, system).await;

@@ -49,7 +49,7 @@ async fn calls_under_way_are_answered_when_the_hub_is_told_to_stop() {
     let mut client = query_client(&hub, &files, "H21.99/all").await;
     client.query(request(&somebody.personal_id)).await.unwrap();
 
-    proxy.set(Fault::Slow(Duration::from_millis(700)));
+    proxy.set(Fault::Slow(Duration::from_millis(500)));
     let calls: Vec<_> = (0..12)
         .map(|_| {
             let (mut client, request) = (client.clone(), request(&somebody.personal_id));

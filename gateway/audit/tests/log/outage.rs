@@ -15,12 +15,15 @@ fn long() -> bool {
     std::env::var("LIENTHONG_TESTS").is_ok_and(|tests| tests == "long")
 }
 
+/// What a caller appended, as log index and number of the entry, and how often it was refused.
+type Seen = (Vec<(u64, u64)>, u64);
+
 /// Sixteen callers that append until told to stop.
 struct Load {
     stop: Arc<AtomicBool>,
     /// Callers that were answered so far.
     acknowledged: Arc<AtomicU64>,
-    callers: Vec<JoinHandle<(Vec<(u64, u64)>, u64)>>,
+    callers: Vec<JoinHandle<Seen>>,
 }
 
 impl Load {

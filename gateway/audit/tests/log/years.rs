@@ -169,7 +169,9 @@ async fn grow(place: &Place, from: u64, to: u64) {
     futures::stream::iter(from..to)
         .map(|number| log.append(access(number)))
         .buffered(4096)
-        .for_each(async |done| drop(done.unwrap()))
+        .for_each(async |done| {
+            done.unwrap();
+        })
         .await;
     let appended = begun.elapsed();
     // Searching waits for the index.
