@@ -118,7 +118,7 @@ fn a_cosignature_is_of_the_text_and_the_time() {
                    CsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=\n";
     assert_eq!(signature.signature.len(), 72);
     assert_eq!(signature.signature[..8], 1_679_315_147_u64.to_be_bytes());
-    let same_key = STANDARD.decode(witness.verifier().to_string().split('+').nth(2).unwrap()).unwrap();
+    let same_key = STANDARD.decode(witness.verifier().to_string().splitn(3, '+').nth(2).unwrap()).unwrap();
     assert_eq!(same_key[0], 4);
     let plain = VerifierKey::new("plain", same_key[1..].try_into().unwrap()).unwrap();
     assert!(plain.verifies(message, &signature.signature[8..]));
