@@ -77,6 +77,20 @@ fn check_names_file_and_line_and_fails_on_errors() {
 }
 
 #[test]
+fn check_names_what_is_granted_and_the_law_never_lets_through() {
+    let folder = copy();
+    let file = folder.path().join("grants/population-portal.toml");
+    let slip = "type = \"lienthong.judicial.v1.CriminalRecordDetail\"";
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, format!("{text}\n[[records]]\n{slip}\nfields = [\"full_name\"]\n")).unwrap();
+    let line = change(&file, slip, slip);
+    let wider = run(&["check", "--dir", folder.path().to_str().unwrap()]);
+    let wanted = format!("warning: {}:{line}:8: agreement \"01/2026/TTCS-CA-HCC\" grants 1 fields", file.display());
+    assert!(said(&wider).contains(&wanted), "{}", said(&wider));
+    assert!(said(&wider).contains("by guardrail slip_2_is_for_prosecution_bodies"), "{}", said(&wider));
+}
+
+#[test]
 fn explain_says_what_decides_and_ends_with_a_telling_code() {
     let (deploy, cause) = (deploy(), "DeathRegistration:full_name,death_cause");
     let base =
