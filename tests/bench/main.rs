@@ -110,6 +110,9 @@ fn main() {
     if arguments.next_if(|first| first == "floor").is_some() {
         return runtime.block_on(floor::serve(arguments));
     }
+    if arguments.next_if(|first| first == "flood").is_some() {
+        return runtime.block_on(stress::flood_from(arguments));
+    }
     if arguments.next_if(|first| first == "stress").is_some() {
         let seconds = arguments.next().map_or(Ok(30), |seconds| seconds.parse()).expect("a number of seconds");
         return runtime.block_on(stress::measure(seconds));

@@ -1,8 +1,11 @@
 //! What hurts whom: three times as many questions as the hub can answer, a register that hangs, and an agency that floods.
 //!
-//! The hub has one processor and the load another, so that neither takes the other's time.
+//! The hub has one processor and the load another, so that neither takes the other's time. Floods come from a process of
+//! their own that gives way to the one that watches: what is watched must not wait for its own flood to be written.
 
 use std::{
+    fs,
+    path::PathBuf,
     process::Command,
     sync::Arc,
     time::{Duration, Instant},
@@ -10,12 +13,13 @@ use std::{
 
 use hdrhistogram::Histogram;
 use proto::query::v1::{QueryRequest, query_service_client::QueryServiceClient};
+use serde::{Deserialize, Serialize};
 use synthetic::Sector;
-use tests::{Databases, Engine, Fault, Hub, HubFiles, Proxy, Settings, query_client};
+use tests::{Certificate, Databases, Engine, Fault, Hub, HubFiles, Proxy, Settings, channel_to, query_client};
 use tokio::task::JoinSet;
 use tonic::{Code, Request, transport::Channel};
 
-use crate::{load, process, questions};
+use crate::{load, process, questions, scenario::Scenario};
 
 const CALLERS: usize = 64;
 const ROUNDS: usize = 3;
@@ -41,17 +45,21 @@ impl Asked {
     }
 
     fn p99(&self) -> f64 {
-        self.answered.value_at_quantile(0.99) as f64 / 1_000.0
+        milliseconds(&self.answered, 0.99)
     }
+}
+
+fn milliseconds(latency: &Histogram<u64>, quantile: f64) -> f64 {
+    latency.value_at_quantile(quantile) as f64 / 1_000.0
 }
 
 /// Asks so many times a second, answered or not.
 async fn at_rate(
-    client: QueryServiceClient<Channel>,
+    clients: &[QueryServiceClient<Channel>],
     per_second: f64,
     interval: Duration,
     deadline: Option<Duration>,
-    question: impl Fn(usize) -> QueryRequest,
+    question: impl Fn() -> QueryRequest,
 ) -> Asked {
     let start = Instant::now();
     let mut under_way = JoinSet::new();
@@ -60,8 +68,8 @@ async fn at_rate(
         if due > Instant::now() {
             tokio::time::sleep_until(due.into()).await;
         }
-        let mut client = client.clone();
-        let mut request = Request::new(question(at));
+        let mut client = clients[at % clients.len()].clone();
+        let mut request = Request::new(question());
         if let Some(deadline) = deadline {
             request.set_timeout(deadline);
         }
@@ -88,6 +96,61 @@ async fn at_rate(
     }
     asked.took = start.elapsed();
     asked
+}
+
+/// Connections a flood comes over: an HTTP/2 connection alone holds back what is more than its streams.
+const FLOOD_CONNECTIONS: usize = 8;
+
+/// What a flood says of itself.
+#[derive(Serialize, Deserialize)]
+struct Flood {
+    sent_per_second: f64,
+    answered_per_second: f64,
+    refused: u64,
+    refusal_p50_ms: f64,
+    refusal_p99_ms: f64,
+    failed: u64,
+}
+
+/// The process that floods: address, folder of keys, calls a second, seconds, personal number.
+pub(crate) async fn flood_from(mut arguments: impl Iterator<Item = String>) {
+    let mut next = || arguments.next().expect("five arguments");
+    let (address, keys, rate, seconds, number) = (next(), PathBuf::from(next()), next(), next(), next());
+    let (rate, seconds): (f64, f64) = (rate.parse().expect("a rate"), seconds.parse().expect("seconds"));
+    let read = |name: &str| fs::read(keys.join(name)).expect("a key file");
+    let certificate = Certificate { pem: read("H21.99_all.pem"), key: read("H21.99_all.key") };
+    let mut clients = Vec::new();
+    for _ in 0..FLOOD_CONNECTIONS {
+        let channel = channel_to(&address, &read("ca.pem"), Some(&certificate)).await.expect("a connection");
+        clients.push(QueryServiceClient::new(channel));
+    }
+    let asked =
+        at_rate(&clients, rate, Duration::from_secs_f64(seconds), None, || questions::everywhere(&number)).await;
+    let sent = asked.answered.len() + asked.refused.len() + asked.failed;
+    let flood = Flood {
+        sent_per_second: sent as f64 / asked.took.as_secs_f64(),
+        answered_per_second: asked.per_second(),
+        refused: asked.refused.len(),
+        refusal_p50_ms: milliseconds(&asked.refused, 0.5),
+        refusal_p99_ms: milliseconds(&asked.refused, 0.99),
+        failed: asked.failed,
+    };
+    println!("{}", serde_json::to_string(&flood).expect("figures are JSON"));
+}
+
+/// Floods from a process that gives way to everybody else.
+async fn flood(hub: &Hub, files: &HubFiles, per_second: f64, interval: Duration, number: &str) -> Flood {
+    let output = tokio::process::Command::new("nice")
+        .args(["-n", "19"])
+        .arg(std::env::current_exe().expect("this program is a file"))
+        .args(["flood", &hub.address])
+        .arg(files.path("keys"))
+        .args([per_second.to_string(), interval.as_secs_f64().to_string(), number.to_owned()])
+        .output()
+        .await
+        .expect("the flood starts");
+    let text = String::from_utf8_lossy(&output.stdout);
+    serde_json::from_str(&text).unwrap_or_else(|_| panic!("{text}{}", String::from_utf8_lossy(&output.stderr)))
 }
 
 /// Puts a process on one processor. Whether that can be done here.
@@ -119,25 +182,25 @@ pub(crate) async fn measure(seconds: u64) {
     if !(pin(std::process::id(), 1) && pin(hub.pid(), 0)) {
         println!("hub and load share all processors: read the figures with that in mind");
     }
-    let flooding = query_client(&hub, &files, FLOODING).await;
-    let other = query_client(&hub, &files, OTHER).await;
+    let watched = [query_client(&hub, &files, OTHER).await];
+    let everybody = [query_client(&hub, &files, FLOODING).await];
 
     let people = Arc::new(vec![number.clone()]);
-    let clients = vec![flooding.clone()];
     let interval = Duration::from_secs(4);
     let mut peaks = Vec::new();
     for _ in 0..ROUNDS {
-        let (answers, _, took, _) =
-            load::closed(&clients, crate::scenario::Scenario::Query, &people, CALLERS, interval).await;
+        let (answers, _, took, _) = load::closed(&everybody, Scenario::Everywhere, &people, CALLERS, interval).await;
         peaks.push(answers as f64 / took.as_secs_f64());
     }
     let peak = median(peaks);
-    println!("capacity: {peak:.0} answers a second ({CALLERS} callers in closed loops, median of {ROUNDS} rounds)");
-
-    overload(&flooding, &number, peak, interval, &hub).await;
-    flood(&flooding, &other, &number, peak, interval).await;
+    println!(
+        "capacity: {peak:.0} answers a second about one person in six registers ({CALLERS} callers in closed loops, median \
+         of {ROUNDS} rounds)"
+    );
+    overload(&hub, &files, &number, peak, interval).await;
+    beside_a_flood(&hub, &files, &watched, &number, peak, interval).await;
     if let Some(proxy) = &proxy {
-        hung(&flooding, &number, peak, Duration::from_secs(seconds), proxy).await;
+        hung(&everybody, &number, peak, Duration::from_secs(seconds), proxy).await;
     }
     assert!(hub.stop(), "the hub ends well");
     databases.drop().await;
@@ -153,59 +216,64 @@ async fn stand_before_population(databases: &mut Databases) -> Option<Proxy> {
     Some(proxy)
 }
 
-async fn overload(client: &QueryServiceClient<Channel>, number: &str, peak: f64, interval: Duration, hub: &Hub) {
+async fn overload(hub: &Hub, files: &HubFiles, number: &str, peak: f64, interval: Duration) {
     let before = process::memory(hub.pid(), "VmRSS");
     let mut goodputs = Vec::new();
     for _ in 0..ROUNDS {
-        let asked = at_rate(client.clone(), peak * 3.0, interval, None, |_| questions::query(number)).await;
+        let flood = flood(hub, files, peak * 3.0, interval, number).await;
+        let goodput = flood.answered_per_second / peak;
         println!(
-            "at 3 times capacity: {:.0} answers a second ({:.2} of capacity), {} refused (p50 {:.1} ms, p99 {:.1} ms), {} failed",
-            asked.per_second(),
-            asked.per_second() / peak,
-            asked.refused.len(),
-            asked.refused.value_at_quantile(0.5) as f64 / 1_000.0,
-            asked.refused.value_at_quantile(0.99) as f64 / 1_000.0,
-            asked.failed,
+            "overload: {:.1} of capacity sent, {goodput:.2} answered, {} refused (p50 {:.1} ms, p99 {:.1} ms), {} failed",
+            flood.sent_per_second / peak,
+            flood.refused,
+            flood.refusal_p50_ms,
+            flood.refusal_p99_ms,
+            flood.failed,
         );
-        goodputs.push(asked.per_second() / peak);
+        goodputs.push(goodput);
     }
     let after = process::memory(hub.pid(), "VmRSS");
-    println!(
-        "overload: goodput {:.2} of capacity; memory {before:.0} MiB before, {after:.0} MiB after",
-        median(goodputs)
-    );
+    let goodput = median(goodputs);
+    println!("overload: goodput {goodput:.2} of capacity; memory {before:.0} MiB before, {after:.0} MiB after");
 }
 
-async fn flood(
-    flooding: &QueryServiceClient<Channel>,
-    other: &QueryServiceClient<Channel>,
+async fn beside_a_flood(
+    hub: &Hub,
+    files: &HubFiles,
+    watched: &[QueryServiceClient<Channel>],
     number: &str,
     peak: f64,
     interval: Duration,
 ) {
-    let portal = |_| questions::portal(number);
+    let portal = || questions::portal(number);
     let (mut alone, mut beside) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
-        alone.push(at_rate(other.clone(), peak * WATCHED, interval, None, portal).await.p99());
-        let flood = at_rate(flooding.clone(), peak * 3.0, interval, None, |_| questions::query(number));
-        let (watched, _) = tokio::join!(at_rate(other.clone(), peak * WATCHED, interval, None, portal), flood);
+        alone.push(at_rate(watched, peak * WATCHED, interval, None, portal).await.p99());
+        let flooding = flood(hub, files, peak * 3.0, interval + Duration::from_secs(2), number);
+        let asking = async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            at_rate(watched, peak * WATCHED, interval, None, portal).await
+        };
+        let (asked, flooding) = tokio::join!(asking, flooding);
         println!(
-            "beside a flood: p99 {:.1} ms, {} refused, {} failed",
-            watched.p99(),
-            watched.refused.len(),
-            watched.failed
+            "flood: {:.1} of capacity sent, {:.2} answered; beside it p99 {:.1} ms (p50 {:.1} ms), {} refused, {} failed",
+            flooding.sent_per_second / peak,
+            flooding.answered_per_second / peak,
+            asked.p99(),
+            milliseconds(&asked.answered, 0.5),
+            asked.refused.len(),
+            asked.failed
         );
-        beside.push(watched.p99());
+        beside.push(asked.p99());
     }
     let (alone, beside) = (median(alone), median(beside));
-    println!("flood of another agency: p99 {alone:.1} ms alone, {beside:.1} ms beside it: {:.2}", beside / alone);
+    println!("flood: another agency's p99 {alone:.1} ms alone, {beside:.1} ms beside it: {:.2}", beside / alone);
 }
 
-async fn hung(client: &QueryServiceClient<Channel>, number: &str, peak: f64, lasting: Duration, proxy: &Proxy) {
+async fn hung(clients: &[QueryServiceClient<Channel>], number: &str, peak: f64, lasting: Duration, proxy: &Proxy) {
     let interval = Duration::from_secs(4).min(lasting);
-    let without = |interval| at_rate(client.clone(), peak * WATCHED, interval, None, |_| questions::birth(number));
-    let with =
-        |interval| at_rate(client.clone(), peak * WATCHED, interval, Some(DEADLINE), |_| questions::everywhere(number));
+    let without = |interval| at_rate(clients, peak * WATCHED, interval, None, || questions::birth(number));
+    let with = |interval| at_rate(clients, peak * WATCHED, interval, Some(DEADLINE), || questions::everywhere(number));
     let (before, _) = tokio::join!(without(interval), with(interval));
     proxy.set(Fault::Hung);
     let (during, needing) = tokio::join!(without(lasting), with(lasting));

@@ -34,6 +34,8 @@ const CHUNK: u64 = 1024;
 /// Blocks looked at together: at first, and at most.
 const BLOCKS_MIN: u64 = 8;
 const BLOCKS_MAX: u64 = 256;
+/// How often the index follows the log, so that many entries are read at a time. A search does not wait for it.
+const FOLLOW_INTERVAL: Duration = Duration::from_millis(500);
 /// Longest wait of a search for the index.
 const CATCH_UP: Duration = Duration::from_secs(10);
 /// Pause after a failure.
@@ -100,6 +102,11 @@ impl Index {
                 return;
             }
             closing = newest.changed().await.is_err();
+            if !closing {
+                // A log that is closed ends the pause.
+                let pause = async { while newest.changed().await.is_ok() {} };
+                closing = tokio::time::timeout(FOLLOW_INTERVAL, pause).await.is_ok();
+            }
         }
     }
 

@@ -4,6 +4,11 @@
 //! who open and leave from piling up work. No agency takes it all: of the places it has the part it would have if one more
 //! agency came. Refusals for want of a place cost next to nothing: they are counted, and the log gets one entry a second
 //! for each system that met any.
+//!
+//! How many places there are depends on how the hub keeps up. While it always wakes late, more calls are under way than its
+//! processors can serve, each makes all others wait, and there are fewer places until that passes; calls that wait for a
+//! slow database keep no processor busy and take nobody's place. (The rule is CoDel's, RFC 8289: what counts is the least
+//! lateness of an interval, since a moment's lateness is no overload.)
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -13,11 +18,12 @@ use std::{
 };
 
 use access::{AgencyCode, Caller};
+use tokio::{sync::watch, time::Instant};
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 use tracing::{Instrument, Span};
 
-use crate::status;
+use crate::{listen::told_to_stop, status};
 
 /// Reason of a refusal for want of a place.
 pub(crate) const TOO_MANY_CALLS: &str = "TOO_MANY_CALLS";
@@ -26,6 +32,11 @@ pub(crate) const TOO_MANY_CALLS: &str = "TOO_MANY_CALLS";
 const RETRY_AFTER_MIN: Duration = Duration::from_millis(500);
 /// How often an item of a batch looks for a place.
 const ITEM_WAIT: Duration = Duration::from_millis(5);
+/// How often the hub looks whether it wakes in time, and after how many looks places are added or taken away.
+const LOOK_INTERVAL: Duration = Duration::from_millis(20);
+const LOOKS: u32 = 5;
+/// Places that are left, however late the hub is.
+const PLACES_MIN: usize = 8;
 
 /// Bounds the calls under way.
 #[derive(Clone)]
@@ -34,8 +45,9 @@ pub(crate) struct Limit {
     state: Arc<Mutex<State>>,
 }
 
-#[derive(Default)]
 struct State {
+    /// Calls that may be under way now.
+    places: usize,
     running: usize,
     agencies: HashMap<AgencyCode, usize>,
     refused: BTreeMap<(String, String), u64>,
@@ -49,7 +61,32 @@ struct Place {
 
 impl Limit {
     pub(crate) fn new(calls_max: usize) -> Self {
-        Self { calls_max, state: Arc::default() }
+        let state = State { places: calls_max, running: 0, agencies: HashMap::new(), refused: BTreeMap::new() };
+        Self { calls_max, state: Arc::new(Mutex::new(state)) }
+    }
+
+    /// Has as many places as the hub can serve, until told to stop: fewer while it always wakes later than it may.
+    pub(crate) async fn keep_up(self, lateness_max: Duration, mut stop: watch::Receiver<bool>) {
+        let keeping_up = async {
+            loop {
+                let mut least = Duration::MAX;
+                for _ in 0..LOOKS {
+                    let due = Instant::now() + LOOK_INTERVAL;
+                    tokio::time::sleep_until(due).await;
+                    least = least.min(due.elapsed());
+                }
+                self.lock().adapt(least > lateness_max, self.calls_max);
+            }
+        };
+        tokio::select! {
+            () = keeping_up => {}
+            () = told_to_stop(&mut stop) => {}
+        }
+    }
+
+    /// Calls that may be under way at one time, as the hub keeps up now.
+    pub(crate) fn places(&self) -> usize {
+        self.lock().places
     }
 
     /// Calls under way.
@@ -97,7 +134,7 @@ impl Limit {
         let mut state = self.lock();
         let own = state.agencies.get(agency).copied().unwrap_or(0);
         let others = state.agencies.len() - usize::from(own > 0);
-        if state.running >= self.calls_max || own >= self.calls_max.div_ceil(others + 2) {
+        if state.running >= state.places || own >= state.places.div_ceil(others + 2) {
             return None;
         }
         state.running += 1;
@@ -107,6 +144,20 @@ impl Limit {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// A quarter fewer places than are in use, or a quarter more than there were.
+    fn adapt(&mut self, late: bool, calls_max: usize) {
+        self.places = if late {
+            // One agency alone uses half of the places.
+            let used = self.places.min(2 * self.running);
+            (used - used / 4).max(PLACES_MIN)
+        } else {
+            self.places + self.places / 4 + 1
+        };
+        self.places = self.places.min(calls_max);
     }
 }
 
@@ -156,6 +207,25 @@ mod tests {
     fn enter(limit: &Limit, agency: &str, times: usize) -> Vec<Place> {
         let agency = agency.parse().unwrap();
         (0..times).map_while(|_| limit.enter(&agency)).collect()
+    }
+
+    #[test]
+    fn a_hub_that_is_late_has_fewer_places_until_it_keeps_up() {
+        let limit = Limit::new(1_000);
+        let flood = enter(&limit, "H21.01", 100);
+        limit.lock().adapt(true, 1_000);
+        assert_eq!(limit.places(), 150, "three quarters of what is in use, and of what another agency might use");
+        assert!(enter(&limit, "H21.01", 1).is_empty());
+        assert_eq!(enter(&limit, "H21.02", 100).len(), 50, "the second agency has a third");
+        drop(flood);
+        for _ in 0..20 {
+            limit.lock().adapt(true, 1_000);
+        }
+        assert_eq!(limit.places(), PLACES_MIN);
+        for _ in 0..30 {
+            limit.lock().adapt(false, 1_000);
+        }
+        assert_eq!(limit.places(), 1_000);
     }
 
     #[test]

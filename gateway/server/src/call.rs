@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use tonic::{Extensions, Status, metadata::MetadataMap};
 use tracing::Span;
 
-use crate::{identity::Peer, status, telemetry, tokens::Proof};
+use crate::{exemplars::TraceKept, identity::Peer, status, telemetry, tokens::Proof};
 
 #[cfg(test)]
 mod tests;
@@ -36,6 +36,12 @@ pub(crate) fn begin(
     let span = telemetry::call_span(method, headers);
     span.record("lienthong.agency", peer.caller.agency.to_string());
     span.record("lienthong.system", &peer.caller.system);
+    let trace = telemetry::trace(&span, headers);
+    if trace.is_sampled()
+        && let Some(kept) = extensions.get::<TraceKept>()
+    {
+        kept.set(trace.trace_id());
+    }
     let call = Call {
         method: method.to_owned(),
         caller: peer.caller.clone(),
@@ -43,7 +49,7 @@ pub(crate) fn begin(
         received,
         deadline: received + timeout(headers, timeouts)?,
         deadline_given: headers.contains_key("grpc-timeout"),
-        trace_id: telemetry::trace_id(&span, headers),
+        trace_id: telemetry::trace_id(&trace),
     };
     Ok((call, span))
 }

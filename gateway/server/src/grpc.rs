@@ -11,6 +11,7 @@ use tower::ServiceExt;
 use crate::{
     call::Timeouts,
     current::InForce,
+    exemplars::TraceKept,
     identity::{IdentityError, Peer},
     listen::{Answer, Connected},
     metrics::{self, Methods},
@@ -72,6 +73,8 @@ impl Answer for Calls {
             }
         }
         request.extensions_mut().insert(peer.clone());
+        let trace = TraceKept::default();
+        request.extensions_mut().insert(trace.clone());
         let received = Instant::now();
         let routes = match &snapshot {
             Some(snapshot) if reflection::answers(&path) => snapshot.record_types.reflection.clone(),
@@ -86,7 +89,7 @@ impl Answer for Calls {
             None => response,
         };
         let code = Status::from_header_map(response.headers()).map_or(Code::Ok, |status| status.code());
-        metrics::answered(&self.methods, &path, peer.caller.agency.as_str(), code, received.elapsed());
+        metrics::answered(&self.methods, &path, peer.caller.agency.as_str(), code, received.elapsed(), trace.get());
         response
     }
 }

@@ -9,6 +9,7 @@ mod commands;
 mod config;
 mod current;
 mod descriptors;
+mod exemplars;
 mod expiry;
 mod grpc;
 mod https;

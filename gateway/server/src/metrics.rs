@@ -20,7 +20,7 @@ use hyper_util::{
     service::TowerToHyperService,
 };
 use opentelemetry::{
-    KeyValue, Value,
+    KeyValue, TraceId, Value,
     metrics::{AsyncInstrument, Counter, Histogram, ObservableGauge},
 };
 use opentelemetry_otlp::WithExportConfig;
@@ -35,7 +35,13 @@ use tokio::{net::TcpListener, sync::watch};
 use tonic::{Code, body::Body};
 
 use crate::{
-    admission::Limit, config::TelemetryConfig, current::Current, listen, publish::Published, readiness::Readiness,
+    admission::Limit,
+    config::TelemetryConfig,
+    current::Current,
+    exemplars::{Exemplars, OPEN_METRICS},
+    listen,
+    publish::Published,
+    readiness::Readiness,
 };
 
 /// Name of the hub's meter.
@@ -88,6 +94,8 @@ static CALLS: LazyLock<Calls> = LazyLock::new(|| {
     }
 });
 
+static EXEMPLARS: LazyLock<Exemplars> = LazyLock::new(Exemplars::default);
+
 /// The methods this hub serves. A path is the caller's text: only these become attributes.
 pub(crate) struct Methods(BTreeSet<Arc<str>>);
 
@@ -104,8 +112,18 @@ impl Methods {
 }
 
 /// A call was answered.
-pub(crate) fn answered(methods: &Methods, path: &str, agency: &str, code: Code, took: Duration) {
+pub(crate) fn answered(
+    methods: &Methods,
+    path: &str,
+    agency: &str,
+    code: Code,
+    took: Duration,
+    trace: Option<TraceId>,
+) {
     let method = methods.0.get(path).map_or(Value::from("other"), |method| Value::from(Arc::clone(method)));
+    if let Some(trace) = trace {
+        EXEMPLARS.keep([&method.as_str(), agency, code_name(code)], took, trace);
+    }
     let attributes = [
         KeyValue::new("rpc.method", method),
         KeyValue::new("lienthong.agency", agency.to_owned()),
@@ -194,6 +212,13 @@ pub(crate) fn observe(
     });
     gauge("lienthong.calls.running", "Calls and batch items under way", &look, |seen, tell| {
         tell(seen.limit.running() as f64, &[]);
+    });
+    let runtime = tokio::runtime::Handle::current();
+    gauge("lienthong.tasks", "Tasks of the hub's runtime", &look, move |_, tell| {
+        tell(runtime.metrics().num_alive_tasks() as f64, &[]);
+    });
+    gauge("lienthong.calls.places", "Calls and batch items that may be under way", &look, |seen, tell| {
+        tell(seen.limit.places() as f64, &[]);
     });
     gauge("lienthong.audit.waiting", "Entries waiting to be written", &look, |seen, tell| {
         tell(seen.current.hub().audit.waiting() as f64, &[]);
@@ -285,8 +310,16 @@ fn page(request: &Request<Incoming>) -> Result<Response<Body>, http::Error> {
     if request.method() != Method::GET || request.uri().path() != "/metrics" {
         return Response::builder().status(StatusCode::NOT_FOUND).body(Body::empty());
     }
-    match TextEncoder::new().encode_to_string(&prometheus::default_registry().gather()) {
-        Ok(text) => Response::builder().header(header::CONTENT_TYPE, prometheus::TEXT_FORMAT).body(Body::new(text)),
+    let accepts = request.headers().get(header::ACCEPT).and_then(|accepts| accepts.to_str().ok());
+    let open = accepts.is_some_and(|accepts| accepts.contains("application/openmetrics-text"));
+    let families = prometheus::default_registry().gather();
+    let (format, page) = if open {
+        (OPEN_METRICS, EXEMPLARS.page(&families))
+    } else {
+        (prometheus::TEXT_FORMAT, TextEncoder::new().encode_to_string(&families))
+    };
+    match page {
+        Ok(text) => Response::builder().header(header::CONTENT_TYPE, format).body(Body::new(text)),
         Err(error) => {
             tracing::error!(%error, "metrics cannot be written");
             Response::builder().status(StatusCode::INTERNAL_SERVER_ERROR).body(Body::empty())

@@ -155,7 +155,7 @@ impl PublishedLog {
             received,
             deadline: received + self.timeouts.default,
             deadline_given: false,
-            trace_id: telemetry::trace_id(&span, headers),
+            trace_id: telemetry::trace_id(&telemetry::trace(&span, headers)),
         };
         let may_read = async {
             let reader = reader(&snapshot.hub, &call, officer(headers), proof.as_ref()).await?;

@@ -53,7 +53,7 @@ pub(crate) async fn record(
         received,
         deadline: received + timeouts.default,
         deadline_given: false,
-        trace_id: telemetry::trace_id(&span, headers),
+        trace_id: telemetry::trace_id(&telemetry::trace(&span, headers)),
         method,
     };
     tracing::info!(rpc.method = call.method, rpc.response.status_code = ?error.code(), reason, "call rejected");

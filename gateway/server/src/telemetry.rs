@@ -4,7 +4,7 @@ use anyhow::Context;
 use http::HeaderMap;
 use opentelemetry::{
     propagation::{Extractor, Injector, TextMapPropagator},
-    trace::{TraceContextExt, TracerProvider},
+    trace::{SpanContext, TraceContextExt, TracerProvider},
 };
 use opentelemetry_otlp::WithExportConfig;
 use opentelemetry_sdk::{
@@ -152,13 +152,17 @@ pub(crate) fn call_span(method: &str, headers: &HeaderMap) -> Span {
     span
 }
 
-/// W3C trace id of a span, hex; of the caller's when spans are not exported here; empty when there is none.
-pub(crate) fn trace_id(span: &Span, headers: &HeaderMap) -> String {
-    let own = span.context().span().span_context().trace_id();
-    let id = if own == opentelemetry::TraceId::INVALID {
-        TraceContextPropagator::new().extract(&Headers(headers)).span().span_context().trace_id()
-    } else {
-        own
-    };
-    if id == opentelemetry::TraceId::INVALID { String::new() } else { id.to_string() }
+/// The trace a span belongs to; the caller's when spans are not exported here; not a valid one when there is none.
+pub(crate) fn trace(span: &Span, headers: &HeaderMap) -> SpanContext {
+    let own = span.context().span().span_context().clone();
+    if own.is_valid() { own } else { caller_trace(headers) }
+}
+
+fn caller_trace(headers: &HeaderMap) -> SpanContext {
+    TraceContextPropagator::new().extract(&Headers(headers)).span().span_context().clone()
+}
+
+/// W3C trace id, hex; empty when there is none.
+pub(crate) fn trace_id(trace: &SpanContext) -> String {
+    if trace.is_valid() { trace.trace_id().to_string() } else { String::new() }
 }
