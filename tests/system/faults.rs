@@ -24,17 +24,17 @@ use tests::{Databases, Engine, Fault, Hub, HubFiles, Proxy, Server, Settings, ht
 use tokio::sync::Mutex;
 use tonic::{Code, Request, transport::Channel};
 
-const RESIDENT: &str = "lienthong.population.v1.Resident";
-const BIRTH: &str = "lienthong.civilstatus.v1.BirthRegistration";
+pub(crate) const RESIDENT: &str = "lienthong.population.v1.Resident";
+pub(crate) const BIRTH: &str = "lienthong.civilstatus.v1.BirthRegistration";
 /// What callers wait.
-const DEADLINE: Duration = Duration::from_millis(1_500);
+pub(crate) const DEADLINE: Duration = Duration::from_millis(1_500);
 
 /// How long after its deadline a call may end. Much is forgiven on a machine that runs other tests at the same time.
 pub(crate) fn grace() -> Duration {
     Duration::from_millis(if tests::long() { 100 } else { 500 })
 }
 
-fn request(personal_id: &str, record_types: &[&str]) -> Request<wire::QueryRequest> {
+pub(crate) fn request(personal_id: &str, record_types: &[&str]) -> Request<wire::QueryRequest> {
     let selection = |record_type: &&str| wire::Selection {
         record_type: (*record_type).to_owned(),
         field_mask: Some(FieldMask {
@@ -180,19 +180,19 @@ impl Stage {
     }
 }
 
-fn population(databases: &mut Databases) -> &mut synthetic::Target {
+pub(crate) fn population(databases: &mut Databases) -> &mut synthetic::Target {
     databases.targets.iter_mut().find(|target| target.sector == Sector::Population).unwrap()
 }
 
 /// Writes people; what is true of them.
-async fn fill(databases: &Databases) -> Vec<u8> {
+pub(crate) async fn fill(databases: &Databases) -> Vec<u8> {
     let mut truth = std::io::Cursor::new(Vec::new());
     databases.fill(200, 81, Some(&mut truth)).await;
     truth.into_inner()
 }
 
 /// Personal numbers of the residents.
-fn people(truth: &[u8]) -> BTreeSet<String> {
+pub(crate) fn people(truth: &[u8]) -> BTreeSet<String> {
     let lines = std::str::from_utf8(truth).unwrap().lines();
     lines
         .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
@@ -202,7 +202,7 @@ fn people(truth: &[u8]) -> BTreeSet<String> {
 }
 
 /// How the population register answered; whatever it gave must be true, and the other register must have answered.
-fn checked(schema: &Schema, answer: &wire::QueryResponse, personal_id: &str) -> String {
+pub(crate) fn checked(schema: &Schema, answer: &wire::QueryResponse, personal_id: &str) -> String {
     assert!(answer.receipt.is_some(), "every answer is recorded");
     let resident = answer.results.iter().find(|result| result.record_type == RESIDENT).unwrap();
     for record in &resident.records {
@@ -228,7 +228,7 @@ async fn a_fault_of_one_source_costs_only_its_own_part_and_passes() {
     }
     let stage = Stage::behind_a_proxy(false).await;
     assert!(stage.recovered().await < Duration::from_secs(10), "nothing is wrong yet");
-    // The long form is a soak of half an hour.
+    // The long form is a source that hangs for five minutes.
     let lasting = Duration::from_secs(if tests::long() { 300 } else { 3 });
     let mut held = Vec::new();
     let faults =
@@ -307,7 +307,7 @@ async fn a_replica_answers_for_a_source_that_hangs() {
 }
 
 /// Resident memory in MiB and open descriptors of a hub.
-fn held_by(hub: &Hub) -> (f64, usize) {
+pub(crate) fn held_by(hub: &Hub) -> (f64, usize) {
     let status = std::fs::read_to_string(format!("/proc/{}/status", hub.pid())).unwrap();
     let line = status.lines().find(|line| line.starts_with("VmRSS")).unwrap();
     let kib: f64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();

@@ -38,6 +38,7 @@ mod scale;
 mod search;
 mod sectors;
 mod services;
+mod soak;
 mod telemetry;
 mod tiles;
 mod tokens;
