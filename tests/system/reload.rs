@@ -87,7 +87,7 @@ pub(crate) async fn line(hub: &Hub, text: &str, times: usize) {
 }
 
 /// All entries of the log, as the operations centre sees them.
-async fn entries(hub: &Hub, files: &HubFiles) -> Vec<log::Entry> {
+pub(crate) async fn entries(hub: &Hub, files: &HubFiles) -> Vec<log::Entry> {
     let mut client = AuditServiceClient::new(client_of(hub, files, "H21.90/console").await);
     let reader = log::Officer { id: "2".to_owned(), name: "Giám sát".to_owned(), ..Default::default() };
     let request = log::TailEntriesRequest { reader: Some(reader), ..Default::default() };
@@ -100,7 +100,7 @@ async fn entries(hub: &Hub, files: &HubFiles) -> Vec<log::Entry> {
 }
 
 /// What the hub recorded of itself, each event's details by name.
-fn events(entries: &[log::Entry], name: &str) -> Vec<BTreeMap<String, String>> {
+pub(crate) fn events(entries: &[log::Entry], name: &str) -> Vec<BTreeMap<String, String>> {
     let own = entries.iter().filter(|entry| entry.kind() == Kind::HubEvent);
     let details = own.map(|entry| {
         entry.details.iter().map(|detail| (detail.name.clone(), detail.value.clone())).collect::<BTreeMap<_, _>>()
@@ -344,7 +344,7 @@ async fn operators_reload_and_nobody_else_does() {
 
     let same = reload("H21.90/console", Some(officer())).await.unwrap();
     let what: Vec<_> = same.in_force.iter().map(|in_force| (in_force.what.as_str(), in_force.changed)).collect();
-    let names = ["access", "sources", "certificates", "identity_providers", "record_types"];
+    let names = ["access", "sources", "certificates", "adapter_certificates", "identity_providers", "record_types"];
     assert_eq!(what, names.map(|name| (name, false)));
 
     let grant = files.path("grants/archive.toml");

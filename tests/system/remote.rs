@@ -2,6 +2,7 @@
 //! at home, and honest when one side goes away.
 
 use std::{
+    collections::BTreeMap,
     fs,
     path::PathBuf,
     process::Command,
@@ -16,6 +17,8 @@ use proto::{
 };
 use serde_json::Value;
 use tests::{Databases, Engine, Hub, HubFiles, Settings, binary, client_of, query_client};
+
+use crate::reload::{entries, events, line};
 
 const RESIDENT: &str = "lienthong.population.v1.Resident";
 /// Longest wait for the hub to see a change.
@@ -216,4 +219,49 @@ async fn a_side_that_goes_away_costs_its_own_part_until_it_is_back() {
     both.until(&hub, wire::Outcome::Unavailable).await;
     let _adapter = Hub::start_adapter(&config);
     both.until(&hub, wire::Outcome::Found).await;
+}
+
+/// On both sides: the hub, which reaches the adapter with a certificate of its own, and the adapter, which is known by its.
+#[tokio::test]
+async fn a_certificate_replaced_between_hub_and_adapter_is_an_entry_of_both_logs() {
+    let both = Both::new(Engine::Sqlite).await;
+    both.make_remote();
+    let config = both.adapter_config("");
+    let adapter = Hub::start_adapter(&config);
+    let hub = Hub::start(&both.files);
+    both.until(&hub, wire::Outcome::Found).await;
+    let digests = |event: &BTreeMap<String, String>, what: &str| {
+        (event[&format!("{what}_digest_before")].clone(), event[&format!("{what}_digest_after")].clone())
+    };
+
+    // Another certificate for the same key is read like a new one.
+    let append = |name: &str| {
+        let path = both.files.path(name);
+        let pem = fs::read_to_string(&path).unwrap();
+        fs::write(&path, format!("# renewed\n{pem}")).unwrap();
+    };
+    append("keys/H21.90_console.pem");
+    line(&hub, "reloaded", 1).await;
+    both.until(&hub, wire::Outcome::Found).await;
+    let entries = entries(&hub, &both.files).await;
+    let (starts, reloads) = (events(&entries, "start"), events(&entries, "reload"));
+    let (before, after) = digests(reloads.last().unwrap(), "adapter_certificates");
+    assert_eq!(before, starts[0]["adapter_certificates_digest"]);
+    assert_ne!(before, after);
+    assert_eq!(reloads.last().unwrap()["sources_opened"], "population", "the connection is made with the new one");
+
+    append("keys/server.pem");
+    line(&adapter, "reloaded", 1).await;
+    assert!(hub.stop() && adapter.stop());
+    let key = audit::SigningKey::load(&both.files.path("keys/log.key")).unwrap();
+    let left = audit::Location::File(both.files.path("left.sqlite"));
+    let log = audit::AuditLog::open(&left, key, audit::Options::default()).await.unwrap();
+    let page = log.search(&audit::Filter::default(), 1000, "").await.unwrap();
+    let left: Vec<_> = page.entries.into_iter().filter_map(|logged| logged.entry).collect();
+    let (starts, reloads) = (events(&left, "start"), events(&left, "reload"));
+    let (before, after) = digests(&reloads[0], "certificates");
+    assert_eq!((reloads.len(), &before), (1, &starts[0]["certificates_digest"]));
+    assert_ne!(before, after);
+    assert!(!starts[0]["subject_keys"].is_empty());
+    log.close().await;
 }

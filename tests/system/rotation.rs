@@ -130,3 +130,56 @@ async fn a_key_is_replaced_without_a_gap() {
     assert_eq!(change(&events[2]), (old_id.clone(), format!("{new_id} {old_id}")));
     assert_eq!(change(&events[5]), (format!("{new_id} {old_id}"), new_id));
 }
+
+/// Names a subject key as the log does: the first 8 hexadecimal digits of its SHA-256.
+fn subject_key_id(files: &HubFiles, name: &str) -> String {
+    let text = fs::read_to_string(files.path(name)).unwrap();
+    let digits = text.trim().as_bytes().chunks(2);
+    let key: Vec<u8> = digits.map(|two| u8::from_str_radix(std::str::from_utf8(two).unwrap(), 16).unwrap()).collect();
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &key);
+    digest.as_ref()[..4].iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_key_that_hashes_subjects_is_replaced_on_the_record() {
+    let folder = tempfile::tempdir().unwrap();
+    let databases = Databases::create(folder.path(), |_| Engine::Sqlite).await;
+    let somebody = databases.fill(60, 22, None).await.cast.everywhere.unwrap();
+    let files = HubFiles::write(&databases, &Settings::default());
+    let found = |hub: &Hub| {
+        let console = profile(&files, hub, "H21.90/console");
+        let subject = format!("personal_id={}", somebody.personal_id);
+        let lines = done(&["audit", "search", "-p", &console, "--subject", &subject, "--json"]);
+        lines.matches("QueryService/Query").count()
+    };
+    let hub = Hub::start(&files);
+    ask(&hub, &files, &somebody.personal_id, 3).await;
+    assert!(hub.stop());
+    // The same key again is no change, after a crash neither.
+    Hub::start(&files).kill();
+
+    done(&["audit", "keygen", "--for", "subjects", "--out", &path(&files, "keys/new-subject.key")]);
+    let old = "subject_key = \"keys/subject.key\"";
+    let new = "subject_key = \"keys/new-subject.key\"";
+    configure(&files, old, &format!("{new}\nolder_subject_keys = [\"keys/subject.key\"]"));
+    let hub = Hub::start(&files);
+    ask(&hub, &files, &somebody.personal_id, 2).await;
+    assert_eq!(found(&hub), 5, "entries of before are found under the key of then");
+    assert!(hub.stop());
+
+    let [old_id, new_id] = ["keys/subject.key", "keys/new-subject.key"].map(|name| subject_key_id(&files, name));
+    configure(&files, "\nolder_subject_keys = [\"keys/subject.key\"]", "");
+    let hub = Hub::start(&files);
+    assert_eq!(found(&hub), 2, "without the old key nobody finds what it hashed");
+    let events = events(&hub, &files).await;
+    assert!(hub.stop());
+    let names: Vec<_> = events.iter().map(|event| event["event"].as_str()).collect();
+    assert_eq!(names, ["start", "stop", "start", "key_change", "start", "stop", "key_change", "start"]);
+    let change =
+        |event: &BTreeMap<String, String>| (event["subject_keys_before"].clone(), event["subject_keys_after"].clone());
+    let both = format!("{new_id} {old_id}");
+    assert_eq!(change(&events[3]), (old_id.clone(), both.clone()));
+    assert_eq!(change(&events[6]), (both, new_id.clone()));
+    let started: Vec<_> = events.iter().filter_map(|event| event.get("subject_keys")).collect();
+    assert_eq!(started, [&old_id, &old_id, &format!("{new_id} {old_id}"), &new_id]);
+}

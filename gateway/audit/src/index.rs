@@ -14,7 +14,7 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use crate::error::AuditError;
 use crate::note::Checkpoint;
@@ -34,10 +34,11 @@ const CHUNK: u64 = 1024;
 /// Blocks looked at together: at first, and at most.
 const BLOCKS_MIN: u64 = 8;
 const BLOCKS_MAX: u64 = 256;
-/// How often the index follows the log, so that many entries are read at a time. A search does not wait for it.
-const FOLLOW_INTERVAL: Duration = Duration::from_millis(500);
 /// Longest wait of a search for the index.
 const CATCH_UP: Duration = Duration::from_secs(10);
+/// Pause between two times the index follows the log by itself: reading each entry right after its commit would take time and the
+/// disk from the next commit. A search reads what is missing and waits for none of this.
+const PAUSE: Duration = Duration::from_millis(50);
 /// Pause after a failure.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -48,6 +49,7 @@ pub(crate) struct Index {
     log: Readers,
     block_size: u64,
     tails: Mutex<HashMap<LogId, Tail>>,
+    hurry: Notify,
 }
 
 /// The block of a log that is not yet full; none until it is asked for.
@@ -82,7 +84,7 @@ impl Index {
             Location::File(path) => Tables::Sqlite(sqlite::Tables::open(path, log, tree_size, block_size).await?),
             Location::Postgres(options) => Tables::Postgres(postgres::Tables::open(options, block_size)),
         };
-        Ok(Self { tables, log: log.clone(), block_size, tails: Mutex::default() })
+        Ok(Self { tables, log: log.clone(), block_size, tails: Mutex::default(), hurry: Notify::new() })
     }
 
     /// Follows this process's log until it is closed, and then to its end.
@@ -103,11 +105,15 @@ impl Index {
             }
             closing = newest.changed().await.is_err();
             if !closing {
-                // A log that is closed ends the pause.
-                let pause = async { while newest.changed().await.is_ok() {} };
-                closing = tokio::time::timeout(FOLLOW_INTERVAL, pause).await.is_ok();
+                // Ends early when the log is closed, and either way what there is is read next.
+                let _ = tokio::time::timeout(PAUSE, self.hurry.notified()).await;
             }
         }
+    }
+
+    /// Ends the pause of [`Self::follow`]: the log is being closed.
+    pub(crate) fn hurry(&self) {
+        self.hurry.notify_one();
     }
 
     /// Waits until the first `tree_size` entries of a log are indexed.

@@ -136,6 +136,7 @@ impl AuditLog {
         let Some(Tasks { close, writer, indexer }) = tasks else { return };
         let _ = close.send(());
         let stopped = writer.await;
+        self.index.hurry();
         if let Err(error) = indexer.await {
             tracing::error!(error = %error, "audit log indexer failed");
         }

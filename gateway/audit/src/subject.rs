@@ -57,6 +57,11 @@ impl SubjectHasher {
         &self.key_id
     }
 
+    /// Names the key and every older one, in this order.
+    pub fn key_ids(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(self).chain(&self.older).map(Self::key_id)
+    }
+
     /// The keyed hash of a subject's canonical number.
     pub fn hash(&self, kind: IdentifierKind, identifier: &str) -> SubjectHash {
         let mut context = hmac::Context::with_key(&self.key);

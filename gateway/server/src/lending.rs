@@ -19,9 +19,9 @@ use crate::{
     grpc::Calls,
     listen::{self, Listening, told_to_stop},
     metrics::Methods,
+    own_events::{self, record_event},
     rejections::{self, Strangers},
     sectors::ProtoFiles,
-    serve::record_event,
     services::AdapterHandler,
     sources,
     tls::Trust,
@@ -170,7 +170,7 @@ pub(crate) async fn start(config: Config, hangup: Signal) -> anyhow::Result<Runn
         let details = lent.digests().map(|(what, digest)| (format!("{what}_digest"), digest.to_owned()));
         let details = details.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         let details: Vec<_> = [("version", env!("CARGO_PKG_VERSION"))].into_iter().chain(details).collect();
-        record_event(&record.log, "start", &details).await?;
+        own_events::record_start(&record.log, &record.hasher, &details).await?;
     }
     let lending = Arc::new(Lending::new(lent));
     let server = &config.server;

@@ -17,6 +17,7 @@ mod identity;
 mod lending;
 mod listen;
 mod metrics;
+mod own_events;
 mod parse;
 mod publish;
 mod published;

@@ -22,7 +22,7 @@ use crate::{
     current::Current,
     identity::Peer,
     listen::told_to_stop,
-    serve::record_event,
+    own_events::record_event,
     status, telemetry,
 };
 

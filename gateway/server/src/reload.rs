@@ -23,6 +23,7 @@ use crate::{
     current::{Current, RecordTypes, Snapshot},
     expiry::{self, Ending},
     listen::told_to_stop,
+    own_events::hub_event,
     reflection,
     sectors::ProtoFiles,
     serve,
@@ -178,6 +179,12 @@ impl Reloader {
             ),
             ("certificates", before.trust.digest(), after.trust.digest(), !Arc::ptr_eq(&before.trust, &after.trust)),
             (
+                "adapter_certificates",
+                self.sources.certificates_digest(),
+                loaded.sources.certificates_digest(),
+                self.sources.certificates_digest() != loaded.sources.certificates_digest(),
+            ),
+            (
                 "identity_providers",
                 before.tokens.digest(),
                 after.tokens.digest(),
@@ -248,6 +255,7 @@ impl Reloader {
             ("access_digest_in_force", before.hub.access.digest()),
             ("sources_digest_in_force", self.sources.digest()),
             ("certificates_digest_in_force", before.trust.digest()),
+            ("adapter_certificates_digest_in_force", self.sources.certificates_digest()),
             ("identity_providers_digest_in_force", before.tokens.digest()),
             ("record_types_digest_in_force", &before.record_types.digest),
         ];
@@ -317,7 +325,7 @@ async fn record(hub: &Hub, trigger: &Trigger, event: &str, details: Vec<(String,
     let outcome = if event == "reload" { Outcome::Answered } else { Outcome::Failed };
     let failed = || format!("cannot record {event} in the audit log");
     let Trigger::Operator(request) = trigger else {
-        let entry = log::Entry { outcome: outcome.into(), details, ..serve::hub_event() };
+        let entry = log::Entry { outcome: outcome.into(), details, ..hub_event() };
         return hub.audit.append(entry).await.map(|appended| appended.log_index).with_context(failed);
     };
     let detail = |name: &str, value: &String| log::Detail { name: name.to_owned(), value: value.clone() };

@@ -25,7 +25,7 @@ use query::Hub;
 use serde::Deserialize;
 use tokio::{sync::watch, time::Instant};
 
-use crate::{config::Config, current::Current, listen::told_to_stop, parse::has_long_number, serve::record_event};
+use crate::{config::Config, current::Current, listen::told_to_stop, own_events::record_event, parse::has_long_number};
 
 /// Between two runs.
 const INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);

@@ -9,13 +9,11 @@ use std::{
 
 use access::{AccessFiles, AccessSet};
 use anyhow::Context;
-use audit::{AuditLog, KeyChange, Location, SigningKey, SigningKeys, SubjectHasher};
+use audit::{AuditLog, Location, SigningKey, SigningKeys, SubjectHasher};
 use proto::{
-    Schema,
-    audit::v1::{self as wire, audit_service_server::AuditServiceServer, entry},
+    Schema, audit::v1::audit_service_server::AuditServiceServer,
     catalog::v1::catalog_service_server::CatalogServiceServer,
-    operator::v1::operator_service_server::OperatorServiceServer,
-    query::v1::query_service_server::QueryServiceServer,
+    operator::v1::operator_service_server::OperatorServiceServer, query::v1::query_service_server::QueryServiceServer,
 };
 use query::Hub;
 use tokio::{
@@ -34,6 +32,7 @@ use crate::{
     grpc::Calls,
     listen::{self, Listening},
     metrics::{self, Methods},
+    own_events::{self, record_event},
     publish::{Published, Publisher},
     published::PublishedLog,
     readiness::{self, Readiness},
@@ -185,15 +184,11 @@ pub(crate) async fn start(config: &Config, hangup: Option<Signal>) -> anyhow::Re
         ("access_digest", hub.access.digest()),
         ("sources_digest", parts.sources.digest()),
         ("certificates_digest", parts.trust.digest()),
+        ("adapter_certificates_digest", parts.sources.certificates_digest()),
         ("identity_providers_digest", parts.tokens.digest()),
         ("record_types_digest", &parts.record_types_digest),
     ];
-    // First of all: the checkpoint that covers it is the first the new keys sign.
-    if let Some(KeyChange { before, after }) = hub.audit.key_change() {
-        let details = [("signing_keys_before", &*before.join(" ")), ("signing_keys_after", &*after.join(" "))];
-        record_event(&hub.audit, "key_change", &details).await?;
-    }
-    record_event(&hub.audit, "start", &details).await?;
+    own_events::record_start(&hub.audit, &hub.hasher, &details).await?;
     let publishing = publisher.map(|publisher| tokio::spawn(publisher.run(hub.audit.checkpoints())));
     let (trust, tokens) = (Arc::new(parts.trust), Arc::new(parts.tokens));
     let record_types =
@@ -321,23 +316,4 @@ impl Running {
         }
         recorded
     }
-}
-
-/// The entry of something the hub did itself.
-pub(crate) fn hub_event() -> wire::Entry {
-    wire::Entry {
-        time: Some(query::timestamp(chrono::Utc::now())),
-        kind: entry::Kind::HubEvent.into(),
-        outcome: entry::Outcome::Answered.into(),
-        disclosure: entry::Disclosure::Never.into(),
-        ..Default::default()
-    }
-}
-
-/// Records something the process did itself.
-pub(crate) async fn record_event(log: &AuditLog, event: &str, details: &[(&str, &str)]) -> anyhow::Result<()> {
-    let details = [("event", event)].into_iter().chain(details.iter().copied());
-    let details = details.map(|(name, value)| wire::Detail { name: name.to_owned(), value: value.to_owned() });
-    let entry = wire::Entry { details: details.collect(), ..hub_event() };
-    log.append(entry).await.map(drop).with_context(|| format!("cannot record {event} in the audit log"))
 }

@@ -28,6 +28,7 @@ pub(crate) struct OpenSources {
     /// By id, what each open source was opened from: its section and the files and variables that this refers to.
     origins: BTreeMap<String, Digest>,
     digest: String,
+    certificates_digest: String,
 }
 
 type Digest = Vec<u8>;
@@ -40,6 +41,7 @@ impl OpenSources {
             problems: Vec::new(),
             origins: BTreeMap::new(),
             digest: String::new(),
+            certificates_digest: String::new(),
         };
         nothing.successor(config, schema)
     }
@@ -50,9 +52,11 @@ impl OpenSources {
         let mut origins = BTreeMap::new();
         let mut problems = Vec::new();
         let mut context = digest::Context::new(&digest::SHA256);
+        let mut certificates = digest::Context::new(&digest::SHA256);
         for source in &config.sources {
             let opened = Origin::read(config, source).and_then(|origin| {
                 context.update(&origin.public);
+                certificates.update(&origin.certificates);
                 let kept = self
                     .sources
                     .get(&source.id)
@@ -71,7 +75,8 @@ impl OpenSources {
             && list.iter().map(|source| source.id()).eq(self.ids())
             && list.iter().all(|source| self.holds(source));
         let sources = if same { Arc::clone(&self.sources) } else { Arc::new(Sources::new(list)?) };
-        Ok(Self { sources, problems, origins, digest: hex::encode(context.finish()) })
+        let (digest, certificates_digest) = (hex::encode(context.finish()), hex::encode(certificates.finish()));
+        Ok(Self { sources, problems, origins, digest, certificates_digest })
     }
 
     fn ids(&self) -> impl Iterator<Item = &str> {
@@ -81,6 +86,12 @@ impl OpenSources {
     /// SHA-256 over sections and mappings, hex. Addresses with credentials are not in it.
     pub(crate) fn digest(&self) -> &str {
         &self.digest
+    }
+
+    /// SHA-256 over the certificates by which adapters and this hub know each other, hex: for each source read by an adapter, its
+    /// id, the authority of the adapter's certificate and the hub's own certificate. A key belongs to its certificate.
+    pub(crate) fn certificates_digest(&self) -> &str {
+        &self.certificates_digest
     }
 
     /// Ids of the sources that are open here and were not, or not so, before.
@@ -108,6 +119,8 @@ fn reads_types_of(source: &Source, schema: &Schema) -> bool {
 struct Origin {
     /// Digest of its section and mapping.
     public: Digest,
+    /// Its id and the certificates for its adapter; nothing if it has none.
+    certificates: Vec<u8>,
     /// Digest of these and of the addresses of its database and replica.
     all: Digest,
 }
@@ -119,12 +132,17 @@ impl Origin {
         if let Some(path) = &source.mapping {
             context.update(&bytes(&config.path(path))?);
         }
+        let mut certificates = Vec::new();
         if let Some(adapter) = &source.remote {
             // Another mapping over there is another source here.
             context.update(&remote::describe(adapter, config.folder(), &kept(config, source))?);
+            certificates.extend_from_slice(source.id.as_bytes());
             for path in [&adapter.authority, &adapter.certificate] {
-                context.update(&bytes(&config.path(path))?);
+                let pem = bytes(&config.path(path))?;
+                certificates.extend_from_slice(&(pem.len() as u64).to_be_bytes());
+                certificates.extend_from_slice(&pem);
             }
+            context.update(&certificates);
         }
         let public = context.clone().finish().as_ref().to_vec();
         for database in source.database.iter().chain(&source.replica) {
@@ -134,7 +152,7 @@ impl Origin {
                 DatabaseReference::UrlEnv(name) => context.update(std::env::var(name).unwrap_or_default().as_bytes()),
             }
         }
-        Ok(Self { public, all: context.finish().as_ref().to_vec() })
+        Ok(Self { public, certificates, all: context.finish().as_ref().to_vec() })
     }
 }
 

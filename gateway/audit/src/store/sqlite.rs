@@ -21,20 +21,24 @@ CREATE TABLE hashes (position INTEGER PRIMARY KEY, hash BLOB NOT NULL) STRICT;
 CREATE TABLE heads (tree_size INTEGER PRIMARY KEY, note TEXT NOT NULL) STRICT;
 ";
 
-/// One text for any number of entries, so that it is prepared once and the whole batch is one round trip to the
-/// connection's thread. Its values, in order: first log index, all entries end to end, JSON array of
-/// [offset from 1, length]; number of hashes, first position, all hashes end to end; size of the head to drop (or -1);
-/// size of the new head, its note.
-const APPEND: &str = "
-BEGIN IMMEDIATE;
-INSERT INTO entries (log_index, entry)
-    SELECT ? + key, substr(?, value ->> 0, value ->> 1) FROM json_each(?);
-WITH RECURSIVE place (n) AS (VALUES (0) UNION ALL SELECT n + 1 FROM place WHERE n + 1 < ?)
-    INSERT INTO hashes (position, hash) SELECT ? + n, substr(?, 32 * n + 1, 32) FROM place;
-DELETE FROM heads WHERE tree_size = ?;
-INSERT INTO heads (tree_size, note) VALUES (?, ?);
-COMMIT;
+/// What the writing connection alone has, and no file: a view that stands for a batch, and a trigger that stores one. So a batch
+/// is one statement, which is one transaction, one round trip to the connection's thread and one answer from it.
+const BATCHES: &str = "
+CREATE TEMP VIEW batches AS
+    SELECT 0 AS first_index, x'' AS entries, '' AS places, 0 AS first_position, x'' AS hashes, '' AS numbers,
+           0 AS dropped_head, 0 AS tree_size, '' AS note;
+CREATE TEMP TRIGGER batch INSTEAD OF INSERT ON batches BEGIN
+    INSERT INTO entries (log_index, entry)
+        SELECT NEW.first_index + key, substr(NEW.entries, value ->> 0, value ->> 1) FROM json_each(NEW.places);
+    INSERT INTO hashes (position, hash)
+        SELECT NEW.first_position + value, substr(NEW.hashes, 32 * value + 1, 32) FROM json_each(NEW.numbers);
+    DELETE FROM heads WHERE tree_size = NEW.dropped_head;
+    INSERT INTO heads (tree_size, note) VALUES (NEW.tree_size, NEW.note);
+END;
 ";
+/// Its values: first log index, all entries end to end, JSON array of [offset from 1, length]; first position, all hashes end
+/// to end, JSON array of their numbers from 0; size of the head to drop (or -1); size of the new head, its note.
+const APPEND: &str = "INSERT INTO batches VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)";
 
 /// How the log's own connections are made.
 pub(crate) fn connect_options(path: &Path) -> SqliteConnectOptions {
@@ -61,6 +65,7 @@ pub(super) async fn create_or_open(path: &Path, origin: &str) -> Result<SqliteCo
         transaction.commit().await?;
     }
     check_meta(&mut connection, path, origin).await?;
+    sqlx::raw_sql(BATCHES).execute(&mut connection).await?;
     Ok(connection)
 }
 
@@ -68,6 +73,7 @@ pub(super) async fn create_or_open(path: &Path, origin: &str) -> Result<SqliteCo
 pub(super) async fn reopen(path: &Path, origin: &str) -> Result<SqliteConnection, AuditError> {
     let mut connection = connect_options(path).connect().await?;
     check_meta(&mut connection, path, origin).await?;
+    sqlx::raw_sql(BATCHES).execute(&mut connection).await?;
     Ok(connection)
 }
 
@@ -109,9 +115,9 @@ pub(super) async fn append(connection: &mut SqliteConnection, batch: Batch) -> R
         .bind(batch.first_index as i64)
         .bind(batch.entries)
         .bind(format!("[{}]", places.join(",")))
-        .bind(batch.hashes.len() as i64)
         .bind(tree::stored_count(batch.first_index) as i64)
         .bind(batch.hashes.concat())
+        .bind(json_array(&(0..batch.hashes.len() as u64).collect::<Vec<_>>()))
         .bind(batch.dropped_head.map_or(-1, |size| size as i64))
         .bind(batch.tree_size as i64)
         .bind(batch.note)

@@ -8,6 +8,7 @@ mod crash;
 mod damage;
 mod faults;
 mod outage;
+mod privileges;
 mod public;
 mod rate;
 mod replicas;

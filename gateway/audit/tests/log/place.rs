@@ -1,6 +1,7 @@
 //! A log of a test's own, in a file or in a database, and what only the keeper of a store can do to it.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use audit::{AuditLog, Location, Options, SigningKey, VerifierKey};
 use sqlx::{ConnectOptions, Connection, PgConnection};
@@ -39,7 +40,7 @@ pub struct Place {
     server: Option<String>,
     key: String,
     database: String,
-    saved: std::cell::Cell<u32>,
+    saved: AtomicU32,
 }
 
 impl Place {
@@ -64,7 +65,7 @@ impl Place {
             administer(server.as_deref().unwrap(), format!("CREATE DATABASE {database}")).await;
         }
         let directory = tempfile::tempdir().unwrap();
-        Self { directory, store, server, key, database, saved: std::cell::Cell::new(0) }
+        Self { directory, store, server, key, database, saved: AtomicU32::new(0) }
     }
 
     pub fn path(&self) -> PathBuf {
@@ -187,8 +188,7 @@ impl Place {
 
     /// Keeps a copy of the log, which must be closed.
     pub async fn save(&self) -> u32 {
-        let number = self.saved.get();
-        self.saved.set(number + 1);
+        let number = self.saved.fetch_add(1, Ordering::Relaxed);
         match self.store {
             Store::Sqlite => drop(std::fs::copy(self.path(), self.copy(number)).unwrap()),
             Store::Postgres => {

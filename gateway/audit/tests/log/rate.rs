@@ -48,9 +48,12 @@ async fn appends_per_second() {
         if store == Store::Postgres && server.is_none() {
             continue;
         }
-        let bare = one_row_transactions(&place(store, &server).await).await;
+        // As in a hub, whoever writes is a task among others.
+        let bare_place = place(store, &server).await;
+        let bare = tokio::spawn(async move { one_row_transactions(&bare_place).await }).await.unwrap();
         bare.print(&format!("{store:?}, one-row transactions"), "");
-        one_caller(&place(store, &server).await).await;
+        let own_place = place(store, &server).await;
+        tokio::spawn(async move { one_caller(&own_place).await }).await.unwrap();
         for callers in [1, 16, 64, 256] {
             appends(&place(store, &server).await, callers, &bare).await;
         }
@@ -141,8 +144,9 @@ async fn one_caller(place: &Place) {
     let (started, mut waits, mut bare_waits) = (Instant::now(), Vec::new(), Vec::new());
     while started.elapsed() < 2 * span() {
         for _ in 0..20 {
+            let entry = entry(waits.len() as u64);
             let begun = Instant::now();
-            log.append(entry(waits.len() as u64)).await.unwrap();
+            log.append(entry).await.unwrap();
             waits.push(begun.elapsed());
         }
         for _ in 0..20 {
@@ -169,8 +173,9 @@ async fn appends(place: &Place, callers: u64, bare: &Measured) {
             tokio::spawn(async move {
                 let mut waits = Vec::new();
                 while started.elapsed() < span() {
+                    let entry = entry(caller * 1_000_000 + waits.len() as u64);
                     let begun = Instant::now();
-                    log.append(entry(caller * 1_000_000 + waits.len() as u64)).await.unwrap();
+                    log.append(entry).await.unwrap();
                     waits.push(begun.elapsed());
                 }
                 waits

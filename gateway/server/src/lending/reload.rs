@@ -16,7 +16,7 @@ use tokio::{
 };
 
 use super::{Config, Lending, Lent};
-use crate::{listen::told_to_stop, reload::files, serve};
+use crate::{listen::told_to_stop, own_events::hub_event, reload::files};
 
 /// When the record cannot be written, a reload is tried again after this time.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -124,6 +124,6 @@ async fn record(lent: &Lent, outcome: Outcome, event: &str, details: Vec<(String
     let Some(record) = &lent.record else { return Ok(()) };
     let details = [("event".to_owned(), event.to_owned())].into_iter().chain(details);
     let details = details.map(|(name, value)| log::Detail { name, value }).collect();
-    let entry = log::Entry { outcome: outcome.into(), details, ..serve::hub_event() };
+    let entry = log::Entry { outcome: outcome.into(), details, ..hub_event() };
     record.log.append(entry).await.map(drop).with_context(|| format!("cannot record {event}"))
 }
