@@ -51,10 +51,12 @@ pub fn person_name(input: &str) -> Conversion<PersonName> {
     };
     notes.insert_if(full != toned, Note::Capitals);
     notes.insert_if(full.is_ascii() && full.contains(' '), Note::NoDiacritics);
+    // What fold_name and marked_key give, without doing again what was done to come by the name.
+    let marked_key = full.to_uppercase();
     let name = PersonName {
         as_written: (full != input).then(|| input.to_owned()),
-        folded: fold_name(&full),
-        marked_key: marked_key(&full),
+        folded: fold_capitals(&marked_key),
+        marked_key,
         full: full.into_owned(),
     };
     Ok(Converted { value: name, notes })
@@ -72,11 +74,13 @@ pub fn org_name(input: &str) -> Conversion<Cow<'_, str>> {
 
 /// The key for finding a name however it was typed: cleaned, upper case, no marks, đ as d.
 pub fn fold_name(name: &str) -> String {
-    let cleaned = clean(name).value;
-    let mut bare = String::with_capacity(cleaned.len());
     // Capitals first: those of some letters are several, with marks and apostrophes of their own.
-    let upper = cleaned.to_uppercase();
-    for letter in straight_apostrophes(&upper).chars() {
+    fold_capitals(&clean(name).value.to_uppercase())
+}
+
+fn fold_capitals(upper: &str) -> String {
+    let mut bare = String::with_capacity(upper.len());
+    for letter in straight_apostrophes(upper).chars() {
         // A mark that stood alone leaves a second space behind.
         if letter != ' ' || !(bare.is_empty() || bare.ends_with(' ')) {
             push_bare(&mut bare, letter);
