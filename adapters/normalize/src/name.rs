@@ -6,7 +6,7 @@ use std::borrow::Cow;
 
 use crate::letter::{compose_text, push_bare, split_tone, with_tone};
 use crate::syllable::{is_valid, is_word_letter};
-use crate::text::clean;
+use crate::text::{clean, is_placeholder};
 use crate::{Conversion, Converted, Defect, Note, text};
 
 /// Longer than any name, shorter than a text that strayed into the column.
@@ -37,11 +37,17 @@ pub fn person_name(input: &str) -> Conversion<PersonName> {
     if cleaned.chars().count() > NAME_CHARS_MAX {
         return Err(Defect::TooLong);
     }
-    if !cleaned.chars().any(char::is_alphabetic) {
+    let straight = straight_apostrophes(&cleaned);
+    if straight != cleaned {
+        // Some apostrophes count as letters: without them a filler may be left.
+        if is_placeholder(&straight) {
+            return Err(Defect::Placeholder);
+        }
+        notes.insert(Note::LookalikeLetter);
+    }
+    if !straight.chars().any(char::is_alphabetic) {
         return Err(Defect::WrongForm);
     }
-    let straight = straight_apostrophes(&cleaned);
-    notes.insert_if(straight != cleaned, Note::LookalikeLetter);
     let toned = canonical_tone(&straight);
     notes.insert_if(toned != straight, Note::TonePlacement);
     let full = match restore_capitals(&toned) {
@@ -294,6 +300,10 @@ mod tests {
     fn what_is_no_name_is_a_defect() {
         assert_eq!(person_name("không"), Err(Defect::Placeholder));
         assert_eq!(person_name("12345"), Err(Defect::WrongForm));
+        for filler in ["ʼ", "ʼkhôngʼ"] {
+            assert_eq!(person_name(filler), Err(Defect::Placeholder), "{filler}: U+02BC is a letter");
+        }
+        assert_eq!(person_name("ʼ0"), Err(Defect::WrongForm));
         assert_eq!(person_name(&"An ".repeat(100)), Err(Defect::TooLong));
     }
 }
