@@ -4,13 +4,13 @@
 //! record type whose descriptor lacks a label or a class is refused once, at start.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     fmt,
     sync::{Arc, OnceLock},
 };
 
 use fixedbitset::FixedBitSet;
-use prost_reflect::{DescriptorPool, FieldDescriptor, MessageDescriptor};
+use prost_reflect::{DescriptorPool, FieldDescriptor, FileDescriptor, MessageDescriptor};
 
 use crate::options::v1::{IdentifierKind, Sensitivity};
 
@@ -170,9 +170,17 @@ impl Schema {
     }
 
     /// Reads the record types of a pool that holds all files of another schema and more. Those of the other schema are
-    /// taken over as they are, so that what was made for them stays good.
-    pub fn extended(base: &Self, pool: DescriptorPool) -> Result<Self, SchemaError> {
-        Self::read(pool, base.record_types.clone())
+    /// taken over as they are, so that what was made for them stays good; and so are, of a schema that was read before, those
+    /// whose file and whatever it imports are the same.
+    pub fn extended(base: &Self, before: Option<&Self>, pool: DescriptorPool) -> Result<Self, SchemaError> {
+        let mut kept = base.record_types.clone();
+        let mut known = HashMap::new();
+        for record_type in before.into_iter().flat_map(Self::record_types) {
+            if is_unchanged(&record_type.descriptor.parent_file(), &pool, &mut known) {
+                kept.entry(record_type.name.clone()).or_insert_with(|| Arc::clone(record_type));
+            }
+        }
+        Self::read(pool, kept)
     }
 
     fn read(pool: DescriptorPool, mut record_types: BTreeMap<String, Arc<RecordType>>) -> Result<Self, SchemaError> {
@@ -248,6 +256,17 @@ impl Schema {
             }
         }
     }
+}
+
+/// Whether a pool has the same file, with the same imports. What was found is kept by file.
+fn is_unchanged(file: &FileDescriptor, pool: &DescriptorPool, known: &mut HashMap<String, bool>) -> bool {
+    if let Some(unchanged) = known.get(file.name()) {
+        return *unchanged;
+    }
+    let same = pool.get_file_by_name(file.name()).is_some_and(|other| other.encode_to_vec() == file.encode_to_vec());
+    let unchanged = same && file.dependencies().all(|imported| is_unchanged(&imported, pool, known));
+    known.insert(file.name().to_owned(), unchanged);
+    unchanged
 }
 
 impl RecordType {

@@ -93,6 +93,18 @@ impl Stage {
         AdapterServiceClient::new(channel(adapter, &self.files.authority(), Some(certificate)).await.unwrap())
     }
 
+    /// Lets the hub have this adapter's source and no other.
+    fn ask_through(&self, adapter: &Hub, more: &str) {
+        let port = adapter.address.rsplit_once(':').unwrap().1;
+        let config = fs::read_to_string(self.files.path("config.toml")).unwrap();
+        let sources = format!(
+            "[[sources]]\nid = \"units\"\nremote = {{ endpoint = \"https://localhost:{port}\", authority = \"keys/ca.pem\", \
+             certificate = \"keys/H21.90_console.pem\", private_key = \"keys/H21.90_console.key\" }}\n"
+        );
+        let others = config.split("[[sources]]").next().unwrap();
+        fs::write(self.files.path("config.toml"), format!("{others}{sources}{more}")).unwrap();
+    }
+
     /// What the owner recorded, in order.
     async fn recorded(&self) -> Vec<log::Entry> {
         let key = audit::SigningKey::load(&self.files.path("keys/log.key")).unwrap();
@@ -224,8 +236,52 @@ async fn options_that_an_adapter_has_no_use_for_are_refused() {
 }
 
 /// Whoever asks for this code waits for long.
-const NAPPING: &str = "CREATE TABLE unit_base (code VARCHAR(7)); INSERT INTO unit_base VALUES ('1055507'), ('9999999'); \
-    CREATE VIEW unit AS SELECT code, CASE WHEN code = '9999999' THEN pg_sleep(60)::text ELSE 'Sở Y tế' END AS name FROM unit_base";
+const NAPPING: &str = "CREATE TABLE unit_base (code VARCHAR(7)); INSERT INTO unit_base VALUES ('1055507'), ('1055508'); \
+    CREATE VIEW unit AS SELECT code, CASE WHEN code = '1055508' THEN pg_sleep(60)::text ELSE 'Sở Y tế' END AS name FROM unit_base";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_adapter_that_has_no_place_is_busy_and_not_suspended() {
+    if !Engine::Postgres.available() {
+        return;
+    }
+    let stage = Stage::new(Engine::Postgres, NAPPING).await;
+    let config = stage.configure(ALLOW_ALL, RECORD);
+    // Of two places a hub that is alone may have one.
+    let text = fs::read_to_string(&config).unwrap().replace("[server]\n", "[server]\ncalls_max = 2\n");
+    fs::write(&config, text).unwrap();
+    let adapter = Hub::start_adapter(&config);
+    stage.ask_through(&adapter, "");
+    let hub = Hub::start(&stage.files);
+    let client = query_client(&hub, &stage.files, "H21.99/all").await;
+    let ask = async |code: &str| {
+        let answer = client.clone().query(question(code)).await.unwrap().into_inner();
+        let result = &answer.results[0];
+        (result.outcome(), result.failure.as_ref().map(|failure| failure.reason.clone()).unwrap_or_default())
+    };
+    let mut napping = client.clone();
+    let nap = tokio::spawn(async move { napping.query(question("1055508")).await.unwrap() });
+    let busy = (query::Outcome::Unavailable, "SOURCE_BUSY".to_owned());
+    until(async || (ask("1055507").await == busy).then_some(())).await;
+    // Many more of them than would open a circuit breaker.
+    for _ in 0..40 {
+        assert_eq!(ask("1055507").await, busy);
+    }
+    nap.abort();
+    let found = (query::Outcome::Found, String::new());
+    until(async || {
+        let now = ask("1055507").await;
+        assert!(now == busy || now == found, "busy until there is a place, and then at once: {now:?}");
+        (now == found).then_some(())
+    })
+    .await;
+    assert!(hub.stop() && adapter.stop());
+    drop_database(&stage.url).await;
+}
+
+async fn drop_database(url: &str) {
+    let (server, name) = url.rsplit_once('/').unwrap();
+    execute(Engine::Postgres, &format!("{server}/postgres"), &format!("DROP DATABASE {name} WITH (FORCE)")).await;
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deadline_and_a_caller_who_goes_end_the_work_down_to_the_database() {
@@ -244,7 +300,7 @@ async fn a_deadline_and_a_caller_who_goes_end_the_work_down_to_the_database() {
         let mut client = stage.client(&adapter, &stage.files.certificate("H21.90/console")).await;
         client.fetch(asked("1055507", "", "")).await.unwrap();
 
-        let mut slow = Request::new(asked("9999999", "", ""));
+        let mut slow = Request::new(asked("1055508", "", ""));
         slow.set_timeout(Duration::from_millis(700));
         let begun = Instant::now();
         assert!(client.fetch(slow).await.is_err());
@@ -254,7 +310,7 @@ async fn a_deadline_and_a_caller_who_goes_end_the_work_down_to_the_database() {
         until(async || (running().await == 0).then_some(())).await;
 
         let mut gone = client.clone();
-        let call = tokio::spawn(async move { gone.fetch(asked("9999999", "", "")).await });
+        let call = tokio::spawn(async move { gone.fetch(asked("1055508", "", "")).await });
         until(async || (running().await == 1).then_some(())).await;
         call.abort();
         client.fetch(asked("1055507", "", "")).await.expect("the next caller is served");
@@ -267,8 +323,21 @@ async fn a_deadline_and_a_caller_who_goes_end_the_work_down_to_the_database() {
     assert_eq!(count("SOURCE_TIMEOUT") + count("CALLER_GONE"), 2, "{reasons:?}");
     assert!(count("CALLER_GONE") >= 1, "{reasons:?}");
     drop(database);
-    let (server, name) = stage.url.rsplit_once('/').unwrap();
-    execute(Engine::Postgres, &format!("{server}/postgres"), &format!("DROP DATABASE {name} WITH (FORCE)")).await;
+    drop_database(&stage.url).await;
+}
+
+/// A question to the hub for the name of a unit.
+fn question(code: &str) -> query::QueryRequest {
+    query::QueryRequest {
+        subject: Some(query::Subject { identifier: Some(Identifier::BudgetUnitCode(code.to_owned())) }),
+        selections: vec![query::Selection {
+            record_type: UNIT.to_owned(),
+            field_mask: Some(FieldMask { paths: vec!["name".to_owned()] }),
+        }],
+        purpose: Some(query::Purpose { code: "test_everything".to_owned(), ..Default::default() }),
+        officer: Some(query::Officer { id: "1".to_owned(), name: "Kiểm thử".to_owned(), unit: String::new() }),
+        required_sources: Vec::new(),
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -277,26 +346,10 @@ async fn one_trace_holds_the_hubs_spans_and_the_adapters() {
     let telemetry = format!("[telemetry]\notlp_endpoint = \"http://{}\"\n", collector.serve().await);
     let stage = Stage::new(Engine::Sqlite, UNITS).await;
     let adapter = Hub::start_adapter(&stage.configure(ALLOW_ALL, &format!("{RECORD}{telemetry}")));
-    let port = adapter.address.rsplit_once(':').unwrap().1;
-    let config = fs::read_to_string(stage.files.path("config.toml")).unwrap();
-    let sources = format!(
-        "[[sources]]\nid = \"units\"\nremote = {{ endpoint = \"https://localhost:{port}\", authority = \"keys/ca.pem\", \
-         certificate = \"keys/H21.90_console.pem\", private_key = \"keys/H21.90_console.key\" }}\n"
-    );
-    let others = config.split("[[sources]]").next().unwrap();
-    fs::write(stage.files.path("config.toml"), format!("{others}{sources}{telemetry}")).unwrap();
+    stage.ask_through(&adapter, &telemetry);
     let hub = Hub::start(&stage.files);
     let mut client = query_client(&hub, &stage.files, "H21.99/all").await;
-    let mut request = Request::new(query::QueryRequest {
-        subject: Some(query::Subject { identifier: Some(Identifier::BudgetUnitCode("1055507".to_owned())) }),
-        selections: vec![query::Selection {
-            record_type: UNIT.to_owned(),
-            field_mask: Some(FieldMask { paths: vec!["name".to_owned()] }),
-        }],
-        purpose: Some(query::Purpose { code: "test_everything".to_owned(), ..Default::default() }),
-        officer: Some(query::Officer { id: "1".to_owned(), name: "Kiểm thử".to_owned(), unit: String::new() }),
-        required_sources: Vec::new(),
-    });
+    let mut request = Request::new(question("1055507"));
     let trace = "0af7651916cd43dd8448eb211c80319c";
     request.metadata_mut().insert("traceparent", format!("00-{trace}-b7ad6b7169203331-01").parse().unwrap());
     let answer = client.query(request).await.unwrap().into_inner();

@@ -19,6 +19,7 @@ mod exhausted;
 mod faults;
 mod kill;
 mod lending;
+mod lent_search;
 mod lifecycle;
 mod log_faults;
 mod messages;

@@ -25,15 +25,15 @@ const RESIDENT: &str = "lienthong.population.v1.Resident";
 const SEEN_MAX: Duration = Duration::from_secs(20);
 
 /// A hub's files, and an adapter's beside them in the same folder.
-struct Both {
-    files: HubFiles,
-    databases: Databases,
+pub(crate) struct Both {
+    pub(crate) files: HubFiles,
+    pub(crate) databases: Databases,
     people: Vec<String>,
     port: u16,
 }
 
 impl Both {
-    async fn new(engine: Engine) -> Self {
+    pub(crate) async fn new(engine: Engine) -> Self {
         let folder = tempfile::tempdir().unwrap().keep();
         let databases = Databases::create(&folder, |_| engine).await;
         let mut truth = Vec::new();
@@ -49,7 +49,7 @@ impl Both {
     }
 
     /// Lets the hub ask the adapter instead of the database.
-    fn make_remote(&self) {
+    pub(crate) fn make_remote(&self) {
         let path = self.files.path("config.toml");
         let text = fs::read_to_string(&path).unwrap();
         let own = "database = { url_file = \"secrets/population\" }";
@@ -63,7 +63,7 @@ impl Both {
     }
 
     /// Writes the adapter's configuration; `allowed` says which records the hub may have.
-    fn adapter_config(&self, allowed: &str) -> PathBuf {
+    pub(crate) fn adapter_config(&self, allowed: &str) -> PathBuf {
         let config = format!(
             "[server]\nlisten = \"127.0.0.1:{}\"\ntrust_domain = \"test.example\"\n\
              [tls]\ncertificate = \"keys/server.pem\"\nprivate_key = \"keys/server.key\"\nclient_authorities = [\"keys/ca.pem\"]\n\

@@ -26,7 +26,7 @@ use crate::command::{done, profile};
 const RESIDENT: &str = "lienthong.population.v1.Resident";
 const FIRM: &str = "lienthong.business.v1.EnterpriseRegistration";
 const DOSSIER: &str = "H21.12-261122-0001";
-const REGISTRAR: &str = "H21.12/civil-status";
+pub(crate) const REGISTRAR: &str = "H21.12/civil-status";
 
 fn officer() -> Option<wire::Officer> {
     Some(wire::Officer { id: "TP-1".to_owned(), name: "Hộ tịch viên".to_owned(), unit: String::new() })
@@ -37,7 +37,7 @@ fn purpose(code: &str, dossier: &str) -> Option<wire::Purpose> {
 }
 
 /// A registrar's search for a person.
-fn search(name: &str, birth: &str) -> wire::SearchRequest {
+pub(crate) fn search(name: &str, birth: &str) -> wire::SearchRequest {
     wire::SearchRequest {
         record_type: RESIDENT.to_owned(),
         criteria: Some(wire::Criteria {
@@ -66,14 +66,14 @@ fn query_of(candidate: &str, dossier: &str) -> wire::QueryRequest {
 }
 
 /// A person of the register: number, name and birth date as the register writes them.
-struct Person {
-    number: String,
-    name: String,
-    born: String,
+pub(crate) struct Person {
+    pub(crate) number: String,
+    pub(crate) name: String,
+    pub(crate) born: String,
 }
 
 /// Somebody with a number that agrees with the birth date, and with marks in the name.
-async fn somebody(database: &mut SqliteConnection) -> Person {
+pub(crate) async fn somebody(database: &mut SqliteConnection) -> Person {
     let sql = r#"SELECT "SoDinhDanh", trim("Ho" || ' ' || coalesce("ChuDem" || ' ', '') || "Ten"), "NgaySinh" FROM "cong_dan"
         WHERE "SoDinhDanh" IS NOT NULL AND length("NgaySinh") = 8 AND "Ho" = 'Nguyễn'
         AND "HoTenKhongDau" IN (SELECT "HoTenKhongDau" FROM "cong_dan" GROUP BY 1 HAVING count(*) = 1) ORDER BY "id" LIMIT 1"#;
@@ -92,7 +92,7 @@ async fn namesakes(database: &mut SqliteConnection, count: usize, last_name: &st
     database.execute(AssertSqlSafe(sql)).await.unwrap();
 }
 
-async fn found(
+pub(crate) async fn found(
     client: &mut QueryServiceClient<Channel>,
     request: wire::SearchRequest,
 ) -> Result<wire::SearchResponse, Status> {

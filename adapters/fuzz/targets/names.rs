@@ -22,6 +22,7 @@ fuzz_target!(|input: &str| {
     if let Ok(first) = person_name(input) {
         let again = person_name(&first.value.full).expect("a name is a name");
         assert_eq!(again.value.full, first.value.full);
+        assert_eq!((first.value.folded, first.value.marked_key), (fold_name(&first.value.full), marked_key(&first.value.full)));
         settled("person_name", again.notes);
     }
     let folded = fold_name(input);

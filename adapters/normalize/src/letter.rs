@@ -1,5 +1,7 @@
 //! Vietnamese letters taken apart: base with its shape, tone, and the folding both allow.
 
+use std::{ops::RangeInclusive, sync::LazyLock};
+
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::{compose, decompose_canonical, is_combining_mark};
 
@@ -19,11 +21,44 @@ fn is_shape(mark: char) -> bool {
     matches!(mark, '\u{302}' | '\u{306}' | '\u{31b}')
 }
 
+/// A letter taken apart.
+#[derive(Clone, Copy)]
+struct Parts {
+    toneless: char,
+    tone: Option<char>,
+    bare: char,
+}
+
+/// The letters names and texts consist of: Latin-1 with its extensions up to ư, and the Vietnamese block.
+const BLOCKS: [RangeInclusive<char>; 2] = ['\u{80}'..='\u{1b0}', '\u{1ea0}'..='\u{1eff}'];
+
+/// Those letters taken apart once, since decomposing is most of what reading a name costs.
+static TABLES: LazyLock<[Vec<Parts>; 2]> = LazyLock::new(|| {
+    BLOCKS.map(|block| {
+        let parts = block.map(|letter| {
+            let (toneless, tone) = decompose_tone(letter);
+            Parts { toneless, tone, bare: decompose_bare(letter) }
+        });
+        parts.collect()
+    })
+});
+
+/// The parts of a letter that stands in the tables.
+fn known(letter: char) -> Option<Parts> {
+    let block = BLOCKS.iter().position(|block| block.contains(&letter))?;
+    let at = u32::from(letter) - u32::from(*BLOCKS[block].start());
+    TABLES[block].get(at as usize).copied()
+}
+
 /// The letter without its tone, and the tone: ễ is ê and tilde.
 pub(crate) fn split_tone(letter: char) -> (char, Option<char>) {
     if letter.is_ascii() {
         return (letter, None);
     }
+    known(letter).map_or_else(|| decompose_tone(letter), |parts| (parts.toneless, parts.tone))
+}
+
+fn decompose_tone(letter: char) -> (char, Option<char>) {
     let (mut base, mut shape, mut tone, mut other) = (None, None, None, false);
     decompose_canonical(letter, |part| match part {
         part if is_tone(part) && tone.is_none() => tone = Some(part),
@@ -54,6 +89,13 @@ pub(crate) fn with_tone(letter: char, tone: char) -> Option<char> {
 
 /// The letter without any mark, where it is one; đ becomes d.
 pub(crate) fn bare_letter(letter: char) -> char {
+    if letter.is_ascii() {
+        return letter;
+    }
+    known(letter).map_or_else(|| decompose_bare(letter), |parts| parts.bare)
+}
+
+fn decompose_bare(letter: char) -> char {
     match letter {
         'đ' => 'd',
         'Đ' => 'D',
@@ -67,15 +109,16 @@ pub(crate) fn bare_letter(letter: char) -> char {
 
 /// Appends the letter without any mark; đ becomes d, a lone mark nothing.
 pub(crate) fn push_bare(out: &mut String, letter: char) {
-    match letter {
-        'đ' => out.push('d'),
-        'Đ' => out.push('D'),
-        letter if letter.is_ascii() => out.push(letter),
-        letter => decompose_canonical(letter, |part| {
+    if letter.is_ascii() {
+        out.push(letter);
+    } else if let Some(parts) = known(letter) {
+        out.push(parts.bare);
+    } else {
+        decompose_canonical(letter, |part| {
             if !is_combining_mark(part) {
                 out.push(part);
             }
-        }),
+        });
     }
 }
 
@@ -114,6 +157,24 @@ mod tests {
         }
         for letter in ['ê', 'đ', 'a', 'č', 'ŭ', 'ö'] {
             assert_eq!(split_tone(letter), (letter, None));
+        }
+    }
+
+    /// The tables say what taking apart says, and nothing in them is several letters or a mark without any.
+    #[test]
+    fn letters_in_the_tables_are_taken_apart_as_all_others() {
+        for letter in BLOCKS.into_iter().flatten() {
+            assert_eq!(split_tone(letter), decompose_tone(letter), "{letter}");
+            let mut parts = String::new();
+            decompose_canonical(letter, |part| parts.push(part));
+            let bare = match letter {
+                'đ' => "d".to_owned(),
+                'Đ' => "D".to_owned(),
+                _ => parts.chars().filter(|part| !is_combining_mark(*part)).collect(),
+            };
+            let mut pushed = String::new();
+            push_bare(&mut pushed, letter);
+            assert_eq!((pushed.as_str(), bare_letter(letter).to_string()), (bare.as_str(), bare.clone()), "{letter}");
         }
     }
 

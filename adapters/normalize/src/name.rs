@@ -6,7 +6,7 @@ use std::borrow::Cow;
 
 use crate::letter::{compose_text, push_bare, split_tone, with_tone};
 use crate::syllable::{is_valid, is_word_letter};
-use crate::text::clean;
+use crate::text::{clean, is_placeholder};
 use crate::{Conversion, Converted, Defect, Note, text};
 
 /// Longer than any name, shorter than a text that strayed into the column.
@@ -37,11 +37,17 @@ pub fn person_name(input: &str) -> Conversion<PersonName> {
     if cleaned.chars().count() > NAME_CHARS_MAX {
         return Err(Defect::TooLong);
     }
-    if !cleaned.chars().any(char::is_alphabetic) {
+    let straight = straight_apostrophes(&cleaned);
+    if straight != cleaned {
+        // Some apostrophes count as letters: without them a filler may be left.
+        if is_placeholder(&straight) {
+            return Err(Defect::Placeholder);
+        }
+        notes.insert(Note::LookalikeLetter);
+    }
+    if !straight.chars().any(char::is_alphabetic) {
         return Err(Defect::WrongForm);
     }
-    let straight = straight_apostrophes(&cleaned);
-    notes.insert_if(straight != cleaned, Note::LookalikeLetter);
     let toned = canonical_tone(&straight);
     notes.insert_if(toned != straight, Note::TonePlacement);
     let full = match restore_capitals(&toned) {
@@ -51,10 +57,12 @@ pub fn person_name(input: &str) -> Conversion<PersonName> {
     };
     notes.insert_if(full != toned, Note::Capitals);
     notes.insert_if(full.is_ascii() && full.contains(' '), Note::NoDiacritics);
+    // What fold_name and marked_key give, without doing again what was done to come by the name.
+    let marked_key = full.to_uppercase();
     let name = PersonName {
         as_written: (full != input).then(|| input.to_owned()),
-        folded: fold_name(&full),
-        marked_key: marked_key(&full),
+        folded: fold_capitals(&marked_key),
+        marked_key,
         full: full.into_owned(),
     };
     Ok(Converted { value: name, notes })
@@ -72,11 +80,13 @@ pub fn org_name(input: &str) -> Conversion<Cow<'_, str>> {
 
 /// The key for finding a name however it was typed: cleaned, upper case, no marks, đ as d.
 pub fn fold_name(name: &str) -> String {
-    let cleaned = clean(name).value;
-    let mut bare = String::with_capacity(cleaned.len());
     // Capitals first: those of some letters are several, with marks and apostrophes of their own.
-    let upper = cleaned.to_uppercase();
-    for letter in straight_apostrophes(&upper).chars() {
+    fold_capitals(&clean(name).value.to_uppercase())
+}
+
+fn fold_capitals(upper: &str) -> String {
+    let mut bare = String::with_capacity(upper.len());
+    for letter in straight_apostrophes(upper).chars() {
         // A mark that stood alone leaves a second space behind.
         if letter != ' ' || !(bare.is_empty() || bare.ends_with(' ')) {
             push_bare(&mut bare, letter);
@@ -290,6 +300,10 @@ mod tests {
     fn what_is_no_name_is_a_defect() {
         assert_eq!(person_name("không"), Err(Defect::Placeholder));
         assert_eq!(person_name("12345"), Err(Defect::WrongForm));
+        for filler in ["ʼ", "ʼkhôngʼ"] {
+            assert_eq!(person_name(filler), Err(Defect::Placeholder), "{filler}: U+02BC is a letter");
+        }
+        assert_eq!(person_name("ʼ0"), Err(Defect::WrongForm));
         assert_eq!(person_name(&"An ".repeat(100)), Err(Defect::TooLong));
     }
 }

@@ -81,6 +81,9 @@ pub(crate) fn words(text: &str) -> impl Iterator<Item = &str> {
 
 /// Whether the character continues a word.
 pub(crate) fn is_word_letter(letter: char) -> bool {
+    if letter.is_ascii() {
+        return letter.is_ascii_alphabetic();
+    }
     letter.is_alphabetic() || unicode_normalization::char::is_combining_mark(letter)
 }
 

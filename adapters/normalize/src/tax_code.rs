@@ -92,7 +92,8 @@ fn branch(stem: &str, suffix: &str) -> Result<String, Defect> {
     if suffix.len() != 3 {
         return Err(Defect::WrongLength);
     }
-    let enterprise = enterprise(stem)?;
+    // Of one digit all through it is a filler here, too, though 2222222222 has the right check digit.
+    let enterprise = enterprise(&digits(stem)?.value)?;
     if suffix == "000" {
         return Err(Defect::NotIssuable);
     }
@@ -142,6 +143,9 @@ mod tests {
     fn wrong_codes_are_defects() {
         for (input, defect) in [
             ("0100109107", Defect::WrongCheckDigit),
+            ("2222222222", Defect::Placeholder),
+            ("2222222222207", Defect::Placeholder),
+            ("2222222222-207", Defect::Placeholder),
             ("4100000000", Defect::NotIssuable),
             ("4100000041", Defect::NotIssuable),
             ("0314409058-000", Defect::NotIssuable),

@@ -131,7 +131,8 @@ fn respace(text: &str) -> String {
     out
 }
 
-fn is_placeholder(text: &str) -> bool {
+/// Whether a text is a filler, or holds neither letters nor digits.
+pub(crate) fn is_placeholder(text: &str) -> bool {
     if !text.chars().any(char::is_alphanumeric) {
         return true;
     }

@@ -46,6 +46,10 @@ proptest! {
         reads_back(&input, |input| said(text(input), ToString::to_string));
         reads_back(&input, |input| said(org_name(input), ToString::to_string));
         reads_back(&input, |input| said(person_name(input), |name| name.full.clone()));
+        if let Ok(name) = person_name(&input) {
+            let keys = (fold_name(&name.value.full), marked_key(&name.value.full));
+            prop_assert_eq!((name.value.folded, name.value.marked_key), keys);
+        }
         let folded = fold_name(&input);
         prop_assert_eq!(fold_name(&folded), folded);
         let _ = (alarm(&input), marked_key(&input), canonical_tone(&input));

@@ -1,4 +1,4 @@
-//! The contract between the hub and a source: describe, fetch, ready. Plain data in and out.
+//! The contract between the hub and a source: describe, fetch, search, ready. Plain data in and out.
 
 use std::{borrow::Cow, fmt, str::FromStr, sync::Arc};
 
@@ -9,7 +9,7 @@ use prost_reflect::DynamicMessage;
 use proto::{FieldSet, RecordType, options::v1::IdentifierKind};
 use tokio::time::Instant;
 
-use crate::SourceError;
+use crate::{SourceError, search};
 
 /// A source of records: one database, or a service that stands for one.
 #[async_trait]
@@ -259,6 +259,18 @@ pub struct FetchedRecord {
     pub as_of: Option<DateTime<Utc>>,
     /// What must be said about single fields; fields without a mark are as they should be.
     pub marks: Vec<FieldMark>,
+}
+
+impl FetchedRecord {
+    /// The numbers of the record's own subject among the fields that were fetched.
+    pub fn numbers(&self, record_type: &RecordType) -> Vec<Key> {
+        let fields = record_type.fields.iter().filter_map(|field| Some((field.identifies?, field)));
+        let numbers = fields.filter_map(|(kind, field)| {
+            let value = search::leaf(&self.message, &field.descriptors)?;
+            Some(Key { kind, value: value.as_str()?.to_owned() })
+        });
+        numbers.collect()
+    }
 }
 
 /// What must be said about one field of one record.

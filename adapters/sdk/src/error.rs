@@ -84,6 +84,9 @@ pub enum SourceError {
         /// What is refused, by record type and field.
         what: String,
     },
+    /// The adapter beside the database has as many calls under way as it takes. It is there, and will have a place.
+    #[error("the adapter has too many calls under way")]
+    Busy,
     /// The adapter beside the database cannot record what would leave, so nothing does.
     #[error("the adapter cannot record what would leave, so nothing does")]
     NotRecorded,
@@ -110,6 +113,7 @@ impl SourceError {
             Self::Database { .. } => "SOURCE_DATABASE_ERROR",
             Self::Address(_) => "SOURCE_ADDRESS",
             Self::Refused { .. } => "SOURCE_REFUSED",
+            Self::Busy => "SOURCE_BUSY",
             Self::NotRecorded => "SOURCE_NOT_RECORDED",
             Self::Internal(_) => "ADAPTER_INTERNAL",
         }
@@ -117,6 +121,6 @@ impl SourceError {
 
     /// Whether asking again may help without anyone repairing anything.
     pub const fn retryable(&self) -> bool {
-        matches!(self, Self::Unreachable | Self::Timeout)
+        matches!(self, Self::Unreachable | Self::Timeout | Self::Busy)
     }
 }

@@ -76,7 +76,7 @@ fn key(name: &str) -> String {
 }
 
 /// The value of a field outside repeated messages; none when absent.
-fn leaf<'m>(message: &'m DynamicMessage, path: &[FieldDescriptor]) -> Option<Cow<'m, Value>> {
+pub(crate) fn leaf<'m>(message: &'m DynamicMessage, path: &[FieldDescriptor]) -> Option<Cow<'m, Value>> {
     let (last, above) = path.split_last()?;
     let mut holder = message;
     for field in above {

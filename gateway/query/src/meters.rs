@@ -105,7 +105,7 @@ impl SourceMeter {
         }
     }
 
-    /// An endpoint was asked once: `answered`, `error`, `unreachable` or `timeout`.
+    /// An endpoint was asked once: `answered`, `error`, `busy`, `unreachable` or `timeout`.
     pub(crate) fn attempted(&self, endpoint: &'static str, outcome: &'static str) {
         let [source] = &self.answered;
         let endpoint = KeyValue::new("lienthong.endpoint", endpoint);

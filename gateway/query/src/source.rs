@@ -68,6 +68,8 @@ impl Remedy {
             SourceError::Unreachable => Self::Again,
             // Not again: another wait of the same length for a source that hangs helps nobody.
             SourceError::Timeout | SourceError::Credentials | SourceError::Database { .. } => Self::Elsewhere,
+            // Nor this: more questions are what it has too many of.
+            SourceError::Busy => Self::Elsewhere,
             _ => Self::Nothing,
         }
     }
@@ -276,6 +278,11 @@ impl Endpoint {
             SourceError::Timeout => {
                 drop(pass);
                 "timeout"
+            }
+            // It says itself that it is there.
+            SourceError::Busy => {
+                pass.answered();
+                "busy"
             }
             _ => {
                 pass.answered();

@@ -40,7 +40,7 @@ pub(crate) async fn schema<'a>(
             found.take(client, MessageRequest::FileContainingSymbol(record_type.name)).await?;
         }
     }
-    Schema::extended(&builtin, found.pool).context("the hub's record types cannot be read")
+    Schema::extended(&builtin, None, found.pool).context("the hub's record types cannot be read")
 }
 
 /// What reflection has given so far.

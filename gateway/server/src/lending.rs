@@ -28,10 +28,15 @@ use crate::{
 };
 
 mod allowed;
+mod answer;
 mod config;
 mod reload;
 
-pub(crate) use self::{allowed::AllowList, config::Config};
+pub(crate) use self::{
+    allowed::{AllowList, Verb},
+    answer::{Answer, Question},
+    config::Config,
+};
 use self::{
     config::{Lender, RecordConfig},
     reload::Reloader,
@@ -160,7 +165,7 @@ pub(crate) struct Running {
 /// Opens the source and the record, listens and serves. A database that is down does not hold it up. Changed files are
 /// reloaded, all of them also when the signal comes.
 pub(crate) async fn start(config: Config, hangup: Signal) -> anyhow::Result<Running> {
-    let schema = Arc::new(ProtoFiles::read(config.sectors_folder().as_deref())?.schema()?);
+    let schema = Arc::new(ProtoFiles::read(config.sectors_folder().as_deref())?.schema(None)?);
     let record = match &config.record {
         Some(record) => Some(Arc::new(open_record(record, &config).await.context("record")?)),
         None => None,

@@ -292,7 +292,7 @@ fn load(config: Config, before: &Snapshot, open: &OpenSources) -> anyhow::Result
         (Arc::clone(&before.hub.schema), Arc::clone(&before.record_types))
     } else {
         let digest = protos.digest();
-        let schema = Arc::new(protos.schema()?);
+        let schema = Arc::new(protos.schema(Some(&before.hub.schema))?);
         let reflection = reflection::routes(&schema)?;
         (schema, Arc::new(RecordTypes { reflection, digest }))
     };

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use adapter_sdk::{Adapter, FetchRequest, Fetched, SourceDescription, SourceError};
+use adapter_sdk::{Adapter, FetchRequest, Fetched, SearchRequest, SourceDescription, SourceError};
 use anyhow::{Context, anyhow};
 use prost::Message as _;
 use proto::{
@@ -19,7 +19,7 @@ use proto::{
 };
 use tokio::{runtime::Handle, time::Instant};
 use tonic::{
-    Request,
+    Request, Response, Status,
     transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity},
 };
 
@@ -71,6 +71,17 @@ impl RemoteSource {
         let description = convert::description(schema, described)
             .with_context(|| format!("the adapter at {} describes itself wrongly", config.endpoint))?;
         Ok(Self { description, client: AdapterServiceClient::new(channel(config, folder)?) })
+    }
+
+    /// Whether an answer was made by the mapping the hub was told of.
+    fn of_the_same_mapping(&self, digest: &str) -> Result<(), SourceError> {
+        if digest == self.description.mapping_digest {
+            return Ok(());
+        }
+        let now = digest.get(..12).unwrap_or_default();
+        let problem =
+            format!("the adapter has another mapping since the hub asked what it has: {now}…; reload the hub");
+        Err(SourceError::SchemaChanged { problems: vec![problem] })
     }
 }
 
@@ -137,6 +148,19 @@ fn request<T>(message: T, left: Duration) -> Request<T> {
     request
 }
 
+/// Waits for an answer until the deadline; nothing is asked after it.
+async fn answered<T, C: Future<Output = Result<Response<T>, Status>>>(
+    deadline: Instant,
+    call: impl FnOnce(Duration) -> C,
+) -> Result<T, SourceError> {
+    let left = deadline.saturating_duration_since(Instant::now());
+    if left.is_zero() {
+        return Err(SourceError::Timeout);
+    }
+    let answer = tokio::time::timeout_at(deadline, call(left)).await.map_err(|_| SourceError::Timeout)?;
+    answer.map(Response::into_inner).map_err(|status| convert::error(&status))
+}
+
 #[tonic::async_trait]
 impl Adapter for RemoteSource {
     fn describe(&self) -> &SourceDescription {
@@ -156,21 +180,30 @@ impl Adapter for RemoteSource {
             system: asked.behalf.system.clone(),
             purpose: asked.behalf.purpose.clone(),
         };
-        let left = asked.deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Err(SourceError::Timeout);
-        }
         let mut client = self.client.clone();
-        let answer = tokio::time::timeout_at(asked.deadline, client.fetch(request(message, left))).await;
-        let answer = answer.map_err(|_| SourceError::Timeout)?.map_err(|status| convert::error(&status))?;
-        let answer = answer.into_inner();
-        if answer.mapping_digest != self.description.mapping_digest {
-            let now = answer.mapping_digest.get(..12).unwrap_or_default();
-            let problem =
-                format!("the adapter has another mapping since the hub asked what it has: {now}…; reload the hub");
-            return Err(SourceError::SchemaChanged { problems: vec![problem] });
-        }
-        convert::fetched(&asked.record_type, answer)
+        let answer = answered(asked.deadline, |left| client.fetch(request(message, left))).await?;
+        self.of_the_same_mapping(&answer.mapping_digest)?;
+        convert::fetched(&asked.record_type, answer.records, answer.retrieved_at)
+    }
+
+    async fn search(&self, asked: &SearchRequest) -> Result<Fetched, SourceError> {
+        let record_type = &asked.record_type;
+        let offered = self.description.record(&record_type.name).filter(|record| !record.search.is_empty());
+        let Some(record) = offered else {
+            return Err(SourceError::SearchNotOffered { record_type: record_type.name.clone() });
+        };
+        let message = wire::SearchRequest {
+            record_type: record_type.name.clone(),
+            criteria: asked.criteria.iter().map(convert::wire_criterion).collect(),
+            fields: record_type.paths_of(&asked.fields.intersection(&record.fields)),
+            agency: asked.behalf.agency.clone(),
+            system: asked.behalf.system.clone(),
+            purpose: asked.behalf.purpose.clone(),
+        };
+        let mut client = self.client.clone();
+        let answer = answered(asked.deadline, |left| client.search(request(message, left))).await?;
+        self.of_the_same_mapping(&answer.mapping_digest)?;
+        convert::fetched(record_type, answer.records, answer.retrieved_at)
     }
 
     async fn ready(&self) -> Result<(), SourceError> {

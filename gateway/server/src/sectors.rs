@@ -97,8 +97,9 @@ impl ProtoFiles {
     }
 
     /// Compiles them. The built-in record types are among those of the schema; nothing may bear the name of anything built
-    /// in. The error names file, line and column.
-    pub(crate) fn schema(self) -> anyhow::Result<Schema> {
+    /// in. Record types of the schema in force `before` that did not change stay the same objects. The error names file, line
+    /// and column.
+    pub(crate) fn schema(self, before: Option<&Schema>) -> anyhow::Result<Schema> {
         let builtin = Schema::builtin().context("record types")?;
         if self.texts.is_empty() {
             return Ok(builtin);
@@ -120,7 +121,7 @@ impl ProtoFiles {
         // The built-in files are compiled, too, though nobody may import them: a name taken twice is found with its place.
         let opened = known.iter().chain(&names).try_for_each(|name| compiler.open_file(name).map(drop));
         opened.map_err(|error| anyhow!("{}", in_folder(&folder, &placed(&error))))?;
-        let schema = Schema::extended(&builtin, compiler.descriptor_pool());
+        let schema = Schema::extended(&builtin, before, compiler.descriptor_pool());
         let schema = schema.map_err(|error| match error {
             SchemaError::Undescribed(_) | SchemaError::UnsupportedType { .. } | SchemaError::Recursive { .. } => {
                 anyhow!("{}", in_folder(&folder, &error.to_string()))
@@ -178,7 +179,7 @@ pub(crate) struct SectorsFolder {
 impl SectorsFolder {
     /// The built-in record types and those of the folder.
     pub(crate) fn schema(&self) -> anyhow::Result<Arc<Schema>> {
-        Ok(Arc::new(ProtoFiles::read(self.sectors.as_deref())?.schema()?))
+        Ok(Arc::new(ProtoFiles::read(self.sectors.as_deref())?.schema(None)?))
     }
 }
 

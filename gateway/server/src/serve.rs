@@ -86,7 +86,7 @@ impl Parts {
     pub(crate) fn load(config: &Config) -> anyhow::Result<Self> {
         let protos = ProtoFiles::read(config.sectors_folder().as_deref())?;
         let record_types_digest = protos.digest();
-        let schema = Arc::new(protos.schema()?);
+        let schema = Arc::new(protos.schema(None)?);
         let loaded = AccessSet::load(Arc::clone(&schema), &access_files(config)?)?;
         Ok(Self {
             record_types_digest,

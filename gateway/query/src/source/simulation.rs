@@ -32,6 +32,7 @@ const TICK: Duration = Duration::from_millis(2);
 enum Behaviour {
     Answers(Duration),
     Refuses,
+    Busy,
     Fails(Duration),
     Hangs,
 }
@@ -88,6 +89,10 @@ impl Adapter for Simulated {
             Behaviour::Refuses => {
                 sleep(Duration::from_millis(1)).await;
                 Err(SourceError::Unreachable)
+            }
+            Behaviour::Busy => {
+                sleep(Duration::from_millis(1)).await;
+                Err(SourceError::Busy)
             }
             Behaviour::Fails(after) => {
                 sleep(after).await;
@@ -305,4 +310,26 @@ async fn callers_in_a_hurry_do_not_close_a_slow_source_to_others() {
         assert_eq!(hurried.unwrap_err().reason, "SOURCE_TIMEOUT");
     }
     assert!(ask("patient", Duration::from_secs(5)).await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_that_says_it_is_busy_is_not_taken_for_broken() {
+    let schema = Schema::builtin().unwrap();
+    let record_type = Arc::clone(schema.record_types().next().unwrap());
+    let mut primary = simulated(&mut ChaCha8Rng::seed_from_u64(1), &record_type);
+    let answers = (Duration::from_secs(10), Behaviour::Answers(Duration::from_millis(1)));
+    Arc::get_mut(&mut primary).unwrap().phases = vec![(Duration::ZERO, Behaviour::Busy), answers];
+    let source = Source::new(Arc::clone(&primary) as _, None, SourceSettings::default());
+    let ask = async |call: usize| {
+        let key = Key { kind: IdentifierKind::PersonalId, value: call.to_string() };
+        let deadline = Instant::now() + Duration::from_secs(5);
+        source.fetch(&asker(call), &record_type, &key, &record_type.all_fields(), deadline).await
+    };
+    for call in 0..100 {
+        assert_eq!(ask(call).await.unwrap_err().reason, "SOURCE_BUSY");
+    }
+    assert_eq!(source.primary.breaker.state(), BreakerState::Closed, "it is there");
+    assert_eq!(primary.seen.lock().unwrap().begun.len(), 100, "asking again would only be more of the same");
+    sleep_until(primary.start + Duration::from_secs(10)).await;
+    assert!(ask(100).await.is_ok());
 }

@@ -129,7 +129,7 @@ fn under(folder: &Path) -> anyhow::Result<(Arc<Schema>, AccessFiles)> {
 
 /// The built-in record types and those of a folder of sectors.
 fn schema(sectors_folder: Option<&Path>) -> anyhow::Result<Arc<Schema>> {
-    Ok(Arc::new(ProtoFiles::read(sectors_folder)?.schema()?))
+    Ok(Arc::new(ProtoFiles::read(sectors_folder)?.schema(None)?))
 }
 
 fn load(schema: &Schema, files: &AccessFiles, now: DateTime<Utc>) -> Result<Loaded, LoadError> {

@@ -12,8 +12,18 @@ use super::config::{Allow, AllowedRecord};
 /// The owner's list: by hub, what it may have for whom and for what. Who is not on it has nothing.
 pub(crate) struct AllowList(HashMap<Caller, Vec<Allowed>>);
 
+/// What is done with fields.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verb {
+    /// Fetching them for a number.
+    Fetch,
+    /// Finding by them whose number is not known, and showing them of who was found.
+    Search,
+}
+
 /// One entry of it.
 struct Allowed {
+    search: bool,
     agencies: Option<BTreeSet<String>>,
     purposes: Option<BTreeSet<String>>,
     records: HashMap<String, FieldSet>,
@@ -35,14 +45,14 @@ impl AllowList {
         Ok(Self(allowed))
     }
 
-    /// What the hub may be told of: everything that some entry of its allows.
-    pub(crate) fn describable(&self, hub: &Caller, record: &RecordDescription) -> FieldSet {
-        fields_of(self.of(hub), record)
+    /// What the hub may be told of: everything that some entry of its allows it to do this with.
+    pub(crate) fn describable(&self, hub: &Caller, verb: Verb, record: &RecordDescription) -> FieldSet {
+        fields_of(self.of(hub, verb), record)
     }
 
-    /// What the hub may have on this behalf.
-    pub(crate) fn fetchable(&self, hub: &Caller, behalf: &Behalf, record: &RecordDescription) -> FieldSet {
-        fields_of(self.of(hub).filter(|allowed| allowed.covers(behalf)), record)
+    /// What the hub may do this with on this behalf.
+    pub(crate) fn fields(&self, hub: &Caller, verb: Verb, behalf: &Behalf, record: &RecordDescription) -> FieldSet {
+        fields_of(self.of(hub, verb).filter(|allowed| allowed.covers(behalf)), record)
     }
 
     /// Whether the hub is on the list at all.
@@ -50,8 +60,8 @@ impl AllowList {
         self.0.contains_key(hub)
     }
 
-    fn of(&self, hub: &Caller) -> impl Iterator<Item = &Allowed> {
-        self.0.get(hub).into_iter().flatten()
+    fn of(&self, hub: &Caller, verb: Verb) -> impl Iterator<Item = &Allowed> {
+        self.0.get(hub).into_iter().flatten().filter(move |allowed| allowed.search || verb == Verb::Fetch)
     }
 }
 
@@ -84,7 +94,7 @@ impl Allowed {
                 read
             }
         };
-        Ok(Self { agencies: set(&entry.agencies), purposes: set(&entry.purposes), records })
+        Ok(Self { search: entry.search, agencies: set(&entry.agencies), purposes: set(&entry.purposes), records })
     }
 
     fn covers(&self, behalf: &Behalf) -> bool {

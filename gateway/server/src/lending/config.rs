@@ -63,6 +63,9 @@ pub(super) struct Allow {
     pub(super) purposes: Option<Vec<String>>,
     /// Record types and fields; absent: everything the mapping fills.
     pub(super) records: Option<Vec<AllowedRecord>>,
+    /// Whether it may also search: find by these fields whose number is not known.
+    #[serde(default)]
+    pub(super) search: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]

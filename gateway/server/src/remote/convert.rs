@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 
 use adapter_sdk::{
-    Behalf, Engine, Fetched, FetchedRecord, FieldMark, Grade, RecordDescription, SourceDescription, SourceError,
+    Criterion, CriterionKind, Engine, Fetched, FetchedRecord, FieldMark, Grade, RecordDescription, SearchField,
+    SourceDescription, SourceError,
 };
-use anyhow::{Context, anyhow};
+use anyhow::anyhow;
 use chrono::{DateTime, Utc};
 use prost::Message as _;
 use prost_reflect::DynamicMessage;
@@ -13,22 +14,28 @@ use proto::{FieldSet, RecordType, Schema, adapter::v1 as wire, options::v1::Iden
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
+use crate::admission::TOO_MANY_CALLS;
+
 /// Domain of `ErrorInfo` reasons.
 const DOMAIN: &str = "adapter.lienthong.vn";
 
-/// What a source has, as its caller is told: of each record type the fields `allowed` leaves.
+/// What a source has, as its caller is told: of each record type the fields that may be fetched, and the criteria whose fields
+/// may be searched by.
 pub(crate) fn described(
     source: &SourceDescription,
-    allowed: impl Fn(&RecordDescription) -> FieldSet,
+    fetchable: impl Fn(&RecordDescription) -> FieldSet,
+    searchable: impl Fn(&RecordDescription) -> FieldSet,
 ) -> wire::DescribeResponse {
     let kinds = |kinds: &[IdentifierKind]| kinds.iter().map(|kind| (*kind).into()).collect();
     let records = source.records.iter().filter_map(|record| {
-        let fields = allowed(record);
+        let (fields, searchable) = (fetchable(record), searchable(record));
+        let search = record.search.iter().filter(|search| searchable.contains(search.field));
         (!fields.is_empty()).then(|| wire::Record {
             r#type: record.record_type.name.clone(),
             lookup: kinds(&record.lookup),
             alone: kinds(&record.alone),
             fields: record.record_type.paths_of(&fields),
+            search: search.filter_map(|search| search_field(&record.record_type, *search)).collect(),
         })
     });
     wire::DescribeResponse {
@@ -60,8 +67,7 @@ pub(crate) fn description(schema: &Schema, described: wire::DescribeResponse) ->
             record_type: record_type.clone(),
             lookup: kinds(&record.lookup),
             alone: kinds(&record.alone),
-            // The owner's allow-list knows no searching: an adapter beside its database offers none.
-            search: Vec::new(),
+            search: record.search.iter().filter_map(|search| read_search_field(record_type, search)).collect(),
             fields: field_set(record_type, &record.fields),
         });
     }
@@ -76,6 +82,55 @@ pub(crate) fn description(schema: &Schema, described: wire::DescribeResponse) ->
     })
 }
 
+fn search_field(record_type: &RecordType, search: SearchField) -> Option<wire::SearchField> {
+    let field = record_type.fields.get(search.field)?;
+    Some(wire::SearchField { kind: wire_kind(search.kind).into(), field: field.path.clone() })
+}
+
+/// Nothing when the criterion or the field is unknown here.
+fn read_search_field(record_type: &RecordType, search: &wire::SearchField) -> Option<SearchField> {
+    Some(SearchField { kind: criterion_kind(search.kind())?, field: record_type.field_index(&search.field)? })
+}
+
+const fn wire_kind(kind: CriterionKind) -> wire::CriterionKind {
+    match kind {
+        CriterionKind::PersonName => wire::CriterionKind::PersonName,
+        CriterionKind::OrganisationName => wire::CriterionKind::OrganisationName,
+        CriterionKind::BirthDate => wire::CriterionKind::BirthDate,
+        CriterionKind::Commune => wire::CriterionKind::Commune,
+    }
+}
+
+const fn criterion_kind(kind: wire::CriterionKind) -> Option<CriterionKind> {
+    match kind {
+        wire::CriterionKind::Unspecified => None,
+        wire::CriterionKind::PersonName => Some(CriterionKind::PersonName),
+        wire::CriterionKind::OrganisationName => Some(CriterionKind::OrganisationName),
+        wire::CriterionKind::BirthDate => Some(CriterionKind::BirthDate),
+        wire::CriterionKind::Commune => Some(CriterionKind::Commune),
+    }
+}
+
+/// What is searched by, on its way to the adapter.
+pub(crate) fn wire_criterion(criterion: &Criterion) -> wire::Criterion {
+    let value = match criterion {
+        Criterion::PersonName(text) | Criterion::OrganisationName(text) | Criterion::Commune(text) => text.clone(),
+        Criterion::BirthDate(date) => date.to_string(),
+    };
+    wire::Criterion { kind: wire_kind(criterion.kind()).into(), value }
+}
+
+/// The same as the adapter reads it; nothing when it cannot be understood.
+pub(crate) fn criterion(criterion: &wire::Criterion) -> Option<Criterion> {
+    let value = || Some(criterion.value.clone()).filter(|value| !value.is_empty());
+    Some(match criterion_kind(criterion.kind())? {
+        CriterionKind::PersonName => Criterion::PersonName(value()?),
+        CriterionKind::OrganisationName => Criterion::OrganisationName(value()?),
+        CriterionKind::BirthDate => Criterion::BirthDate(criterion.value.parse().ok()?),
+        CriterionKind::Commune => Criterion::Commune(value()?),
+    })
+}
+
 /// The leaf fields at these paths; unknown ones are left out.
 pub(crate) fn field_set(record_type: &RecordType, paths: &[String]) -> FieldSet {
     let mut fields = record_type.no_fields();
@@ -85,18 +140,14 @@ pub(crate) fn field_set(record_type: &RecordType, paths: &[String]) -> FieldSet 
     fields
 }
 
-/// An answer on its way to the hub.
-pub(crate) fn response(record_type: &RecordType, mapping_digest: &str, fetched: Fetched) -> wire::FetchResponse {
-    let records = fetched.records.into_iter().map(|record| wire::FetchedRecord {
+/// Records on their way to the hub.
+pub(crate) fn records(record_type: &RecordType, records: Vec<FetchedRecord>) -> Vec<wire::FetchedRecord> {
+    let records = records.into_iter().map(|record| wire::FetchedRecord {
         record: record.message.encode_to_vec(),
         as_of: record.as_of.map(query::timestamp),
         marks: record.marks.into_iter().map(|mark| self::mark(record_type, mark)).collect(),
     });
-    wire::FetchResponse {
-        mapping_digest: mapping_digest.to_owned(),
-        retrieved_at: Some(query::timestamp(fetched.retrieved_at)),
-        records: records.collect(),
-    }
+    records.collect()
 }
 
 fn mark(record_type: &RecordType, mark: FieldMark) -> wire::Mark {
@@ -117,7 +168,11 @@ fn mark(record_type: &RecordType, mark: FieldMark) -> wire::Mark {
 }
 
 /// An answer as the hub reads it.
-pub(crate) fn fetched(record_type: &RecordType, response: wire::FetchResponse) -> Result<Fetched, SourceError> {
+pub(crate) fn fetched(
+    record_type: &RecordType,
+    records: Vec<wire::FetchedRecord>,
+    retrieved_at: Option<prost_types::Timestamp>,
+) -> Result<Fetched, SourceError> {
     const BROKEN: SourceError = SourceError::Internal("the adapter's answer cannot be read");
     let record = |record: wire::FetchedRecord| {
         let message = DynamicMessage::decode(record_type.descriptor.clone(), record.record.as_slice());
@@ -129,8 +184,8 @@ pub(crate) fn fetched(record_type: &RecordType, response: wire::FetchResponse) -
         })
     };
     Ok(Fetched {
-        records: response.records.into_iter().map(record).collect::<Result<_, _>>()?,
-        retrieved_at: response.retrieved_at.and_then(instant).ok_or(BROKEN)?,
+        records: records.into_iter().map(record).collect::<Result<_, _>>()?,
+        retrieved_at: retrieved_at.and_then(instant).ok_or(BROKEN)?,
     })
 }
 
@@ -160,20 +215,30 @@ fn instant(time: prost_types::Timestamp) -> Option<DateTime<Utc>> {
 pub(crate) fn status(error: &SourceError) -> Status {
     let code = match error {
         SourceError::Timeout => Code::DeadlineExceeded,
-        SourceError::SchemaChanged { .. } | SourceError::TooManyRecords { .. } => Code::FailedPrecondition,
-        SourceError::UnknownRecordType { .. } | SourceError::UnsupportedKey { .. } => Code::InvalidArgument,
+        SourceError::SchemaChanged { .. }
+        | SourceError::TooManyRecords { .. }
+        | SourceError::SearchUnindexed { .. }
+        | SourceError::SearchTooBroad { .. } => Code::FailedPrecondition,
+        SourceError::UnknownRecordType { .. }
+        | SourceError::UnsupportedKey { .. }
+        | SourceError::SearchNotOffered { .. } => Code::InvalidArgument,
+        SourceError::Busy => Code::ResourceExhausted,
         SourceError::Refused { .. } => Code::PermissionDenied,
         SourceError::NoKey { .. } | SourceError::Address(_) | SourceError::Internal(_) => Code::Internal,
         _ => Code::Unavailable,
     };
     let concerns = match error {
         SourceError::SchemaChanged { problems } => vec![("problems", problems.join("\n"))],
-        SourceError::TooManyRecords { table, limit } => vec![("table", table.clone()), ("limit", limit.to_string())],
-        SourceError::UnknownRecordType { record_type } => vec![("record_type", record_type.clone())],
+        SourceError::TooManyRecords { table, limit } | SourceError::SearchTooBroad { table, limit } => {
+            vec![("table", table.clone()), ("limit", limit.to_string())]
+        }
+        SourceError::UnknownRecordType { record_type } | SourceError::SearchNotOffered { record_type } => {
+            vec![("record_type", record_type.clone())]
+        }
         SourceError::UnsupportedKey { record_type, kind } => {
             vec![("record_type", record_type.clone()), ("kind", (*kind).to_owned())]
         }
-        SourceError::NoKey { table } => vec![("table", table.clone())],
+        SourceError::NoKey { table } | SourceError::SearchUnindexed { table } => vec![("table", table.clone())],
         SourceError::Database { code } => vec![("code", code.clone())],
         SourceError::Refused { what } => vec![("what", what.clone())],
         _ => Vec::new(),
@@ -187,7 +252,10 @@ pub(crate) fn status(error: &SourceError) -> Status {
 pub(crate) fn error(status: &Status) -> SourceError {
     let details = status.get_error_details();
     let Some(info) = details.error_info().filter(|info| info.domain == DOMAIN) else {
+        // What the adapter refuses before it looks at a call is refused as a hub refuses it.
+        let refused = details.error_info().filter(|info| info.domain == crate::status::DOMAIN);
         return match status.code() {
+            Code::ResourceExhausted if refused.is_some_and(|info| info.reason == TOO_MANY_CALLS) => SourceError::Busy,
             Code::DeadlineExceeded | Code::Cancelled => SourceError::Timeout,
             Code::Unauthenticated | Code::PermissionDenied => SourceError::Credentials,
             Code::Internal | Code::Unimplemented | Code::InvalidArgument => {
@@ -197,6 +265,7 @@ pub(crate) fn error(status: &Status) -> SourceError {
         };
     };
     let concerned = |name: &str| info.metadata.get(name).cloned().unwrap_or_default();
+    let limit = || concerned("limit").parse().unwrap_or(0);
     match info.reason.as_str() {
         "SOURCE_UNREACHABLE" => SourceError::Unreachable,
         "SOURCE_TIMEOUT" => SourceError::Timeout,
@@ -204,29 +273,20 @@ pub(crate) fn error(status: &Status) -> SourceError {
         "SOURCE_SCHEMA_CHANGED" => {
             SourceError::SchemaChanged { problems: concerned("problems").lines().map(str::to_owned).collect() }
         }
-        "SOURCE_TOO_MANY_RECORDS" => {
-            SourceError::TooManyRecords { table: concerned("table"), limit: concerned("limit").parse().unwrap_or(0) }
-        }
+        "SOURCE_TOO_MANY_RECORDS" => SourceError::TooManyRecords { table: concerned("table"), limit: limit() },
         "SOURCE_UNKNOWN_RECORD_TYPE" => SourceError::UnknownRecordType { record_type: concerned("record_type") },
         "SOURCE_UNSUPPORTED_KEY" => SourceError::UnsupportedKey {
             record_type: concerned("record_type"),
             kind: IdentifierKind::from_str_name(&concerned("kind")).unwrap_or_default().as_str_name(),
         },
+        "SEARCH_NOT_OFFERED" => SourceError::SearchNotOffered { record_type: concerned("record_type") },
+        "SEARCH_UNINDEXED" => SourceError::SearchUnindexed { table: concerned("table") },
+        "SEARCH_TOO_BROAD" => SourceError::SearchTooBroad { table: concerned("table"), limit: limit() },
+        "SOURCE_BUSY" => SourceError::Busy,
         "SOURCE_NO_KEY" => SourceError::NoKey { table: concerned("table") },
         "SOURCE_DATABASE_ERROR" => SourceError::Database { code: concerned("code") },
         "SOURCE_REFUSED" => SourceError::Refused { what: concerned("what") },
         "SOURCE_NOT_RECORDED" => SourceError::NotRecorded,
         _ => SourceError::Internal("the adapter failed"),
     }
-}
-
-/// For whom and what for a request is made.
-pub(crate) fn behalf(request: &wire::FetchRequest) -> Behalf {
-    Behalf { agency: request.agency.clone(), system: request.system.clone(), purpose: request.purpose.clone() }
-}
-
-/// The kind of number of a request.
-pub(crate) fn kind(request: &wire::FetchRequest) -> anyhow::Result<IdentifierKind> {
-    let kind = IdentifierKind::try_from(request.kind).ok().filter(|kind| *kind != IdentifierKind::Unspecified);
-    kind.context("the kind of number is not stated")
 }

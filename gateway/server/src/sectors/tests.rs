@@ -6,7 +6,7 @@ const FIELD: &str = "[(lienthong.options.v1.field) = { vi: \"a\" en: \"b\" sensi
 fn compiled(body: &str) -> Result<Schema, String> {
     let text = format!("syntax = \"proto3\";\npackage bus.v1;\nimport \"lienthong/options/v1/options.proto\";\n{body}");
     let texts = BTreeMap::from([("bus/bus.proto".to_owned(), text)]);
-    ProtoFiles { folder: PathBuf::from("/s"), texts }.schema().map_err(|error| format!("{error:#}"))
+    ProtoFiles { folder: PathBuf::from("/s"), texts }.schema(None).map_err(|error| format!("{error:#}"))
 }
 
 fn line(body: &str) -> String {
@@ -48,6 +48,44 @@ fn a_file_with_the_name_of_a_built_in_one_is_refused() {
     let builtin = Schema::builtin().unwrap();
     let name = builtin.pool().files().last().unwrap().name().to_owned();
     let texts = BTreeMap::from([(name, "syntax = \"proto3\";".to_owned())]);
-    let error = ProtoFiles { folder: PathBuf::from("/s"), texts }.schema().unwrap_err();
+    let error = ProtoFiles { folder: PathBuf::from("/s"), texts }.schema(None).unwrap_err();
     assert!(error.to_string().ends_with("name the sector's folder otherwise"), "{error}");
+}
+
+#[test]
+fn of_several_sectors_only_the_record_types_that_changed_are_new_objects() {
+    let head = "syntax = \"proto3\";\nimport \"lienthong/options/v1/options.proto\";\n";
+    let record = |name: &str, field: &str| {
+        format!(
+            "message {name} {{ option (lienthong.options.v1.record) = {{ vi: \"A\" en: \"B\" sector: \"s\" }};\n{field}\n}}"
+        )
+    };
+    let own = format!("string number = 1 {FIELD} }}];");
+    let shared = format!("part.v1.Part part = 2 {FIELD} }}];\n{own}");
+    let schema = |bus: &str, part: &str, before: Option<&Schema>| {
+        let texts = [
+            ("bus/bus.proto", format!("{head}package bus.v1;\n{}", record("Line", bus))),
+            ("land/land.proto", format!("{head}package land.v1;\n{}", record("Plot", &own))),
+            (
+                "tax/tax.proto",
+                format!("{head}import \"part/part.proto\";\npackage tax.v1;\n{}", record("Debt", &shared)),
+            ),
+            ("part/part.proto", format!("{head}package part.v1;\nmessage Part {{ string {part} = 1 {FIELD} }}]; }}")),
+        ];
+        let texts = texts.map(|(name, text)| (name.to_owned(), text)).into();
+        ProtoFiles { folder: PathBuf::from("/s"), texts }.schema(before).unwrap()
+    };
+    let first = schema(&own, "name", None);
+    let same = |after: &Schema| {
+        ["bus.v1.Line", "land.v1.Plot", "tax.v1.Debt"]
+            .map(|name| Arc::ptr_eq(first.record_type(name).unwrap(), after.record_type(name).unwrap()))
+    };
+    assert_eq!(same(&schema(&own, "name", Some(&first))), [true, true, true]);
+    let longer = schema(&format!("{own}\nstring second = 2 {FIELD} }}];"), "name", Some(&first));
+    assert_eq!(same(&longer), [false, true, true]);
+    assert!(longer.record_type("bus.v1.Line").unwrap().field("second").is_some());
+    // What a record type is made of may stand in another file.
+    let renamed = schema(&own, "title", Some(&first));
+    assert_eq!(same(&renamed), [true, true, false]);
+    assert!(renamed.record_type("tax.v1.Debt").unwrap().field("part.title").is_some());
 }
