@@ -174,9 +174,17 @@ async fn a_sector_nobody_built_in_comes_into_a_running_hub_and_goes() {
     let unknown_field = |answer: &std::process::Output| text(answer).contains("unknown field \"term\"");
     until(&portal, "LandUseCertificate:serial_number,term", unknown_field).await;
 
+    // The whole folder is replaced, as when an archive is unpacked: what comes and goes in the new one is seen, too.
+    fs::rename(files.path("sectors"), files.path("sectors-before")).unwrap();
+    line(&hub, "reload refused", 1).await;
+    fs::create_dir(files.path("sectors")).unwrap();
+    let unknown_type = |answer: &std::process::Output| text(answer).contains("unknown record type \"land.v1");
+    until(&portal, "land.v1.LandUseCertificate:serial_number", unknown_type).await;
+    fs::rename(files.path("sectors-before/land"), &sector).unwrap();
+    until(&portal, select, |answer| answer.status.success()).await;
+
     // Taken away: unknown again, and the rest goes on.
     fs::rename(&sector, files.path("taken")).unwrap();
-    let unknown_type = |answer: &std::process::Output| text(answer).contains("unknown record type \"land.v1");
     until(&portal, "land.v1.LandUseCertificate:serial_number", unknown_type).await;
     stop.store(true, Ordering::Relaxed);
     calling.await.unwrap();

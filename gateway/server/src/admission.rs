@@ -5,10 +5,10 @@
 //! agency came. Refusals for want of a place cost next to nothing: they are counted, and the log gets one entry a second
 //! for each system that met any.
 //!
-//! How many places there are depends on how the hub keeps up. While it always wakes late, more calls are under way than its
-//! processors can serve, each makes all others wait, and there are fewer places until that passes; calls that wait for a
-//! slow database keep no processor busy and take nobody's place. (The rule is CoDel's, RFC 8289: what counts is the least
-//! lateness of an interval, since a moment's lateness is no overload.)
+//! How many places there are depends on how the hub keeps up. While it wakes late most of the time, more calls are under way
+//! than its processors can serve, each makes all others wait, and there are fewer places until that passes; calls that wait
+//! for a slow database keep no processor busy and take nobody's place. As in CoDel (RFC 8289) a moment's lateness is no
+//! overload.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -35,8 +35,9 @@ const ITEM_WAIT: Duration = Duration::from_millis(5);
 /// How often the hub looks whether it wakes in time, and after how many looks places are added or taken away.
 const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 const LOOKS: u32 = 5;
-/// Places that are left, however late the hub is.
-const PLACES_MIN: usize = 8;
+/// Places that are left, however late the hub is: a machine that is busy with something else makes it late, too, and a few calls
+/// then wait rather than be refused.
+const PLACES_MIN: usize = 64;
 
 /// Bounds the calls under way.
 #[derive(Clone)]
@@ -49,6 +50,8 @@ struct State {
     /// Calls that may be under way now.
     places: usize,
     running: usize,
+    /// The most calls that were under way since places were last counted.
+    most: usize,
     agencies: HashMap<AgencyCode, usize>,
     refused: BTreeMap<(String, String), u64>,
 }
@@ -61,7 +64,8 @@ struct Place {
 
 impl Limit {
     pub(crate) fn new(calls_max: usize) -> Self {
-        let state = State { places: calls_max, running: 0, agencies: HashMap::new(), refused: BTreeMap::new() };
+        let state =
+            State { places: calls_max, running: 0, most: 0, agencies: HashMap::new(), refused: BTreeMap::new() };
         Self { calls_max, state: Arc::new(Mutex::new(state)) }
     }
 
@@ -69,13 +73,13 @@ impl Limit {
     pub(crate) async fn keep_up(self, lateness_max: Duration, mut stop: watch::Receiver<bool>) {
         let keeping_up = async {
             loop {
-                let mut least = Duration::MAX;
+                let mut late = 0;
                 for _ in 0..LOOKS {
                     let due = Instant::now() + LOOK_INTERVAL;
                     tokio::time::sleep_until(due).await;
-                    least = least.min(due.elapsed());
+                    late += u32::from(due.elapsed() > lateness_max);
                 }
-                self.lock().adapt(least > lateness_max, self.calls_max);
+                self.lock().adapt(late > LOOKS / 2, self.calls_max);
             }
         };
         tokio::select! {
@@ -138,6 +142,7 @@ impl Limit {
             return None;
         }
         state.running += 1;
+        state.most = state.most.max(state.running);
         *state.agencies.entry(agency.clone()).or_default() += 1;
         Some(Place { limit: self.clone(), agency: agency.clone() })
     }
@@ -148,14 +153,14 @@ impl Limit {
 }
 
 impl State {
-    /// A quarter fewer places than are in use, or a quarter more than there were.
+    /// Half as many places as were in use, or some more than there were.
     fn adapt(&mut self, late: bool, calls_max: usize) {
+        let most = std::mem::replace(&mut self.most, self.running);
         self.places = if late {
             // One agency alone uses half of the places.
-            let used = self.places.min(2 * self.running);
-            (used - used / 4).max(PLACES_MIN)
+            (self.places.min(2 * most) / 2).max(PLACES_MIN)
         } else {
-            self.places + self.places / 4 + 1
+            self.places + self.places / 16 + 1
         };
         self.places = self.places.min(calls_max);
     }
@@ -212,17 +217,19 @@ mod tests {
     #[test]
     fn a_hub_that_is_late_has_fewer_places_until_it_keeps_up() {
         let limit = Limit::new(1_000);
-        let flood = enter(&limit, "H21.01", 100);
+        let flood = enter(&limit, "H21.01", 200);
         limit.lock().adapt(true, 1_000);
-        assert_eq!(limit.places(), 150, "three quarters of what is in use, and of what another agency might use");
+        assert_eq!(limit.places(), 200, "half of what is in use and of what another agency might use");
         assert!(enter(&limit, "H21.01", 1).is_empty());
-        assert_eq!(enter(&limit, "H21.02", 100).len(), 50, "the second agency has a third");
         drop(flood);
+        let halves = [enter(&limit, "H21.01", 200), enter(&limit, "H21.02", 200)];
+        assert_eq!(halves.each_ref().map(Vec::len), [100, 67], "the second agency has a third");
+        drop(halves);
         for _ in 0..20 {
             limit.lock().adapt(true, 1_000);
         }
         assert_eq!(limit.places(), PLACES_MIN);
-        for _ in 0..30 {
+        for _ in 0..100 {
             limit.lock().adapt(false, 1_000);
         }
         assert_eq!(limit.places(), 1_000);

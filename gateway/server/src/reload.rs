@@ -109,8 +109,8 @@ impl Reloader {
 
     fn watch_files(&mut self) {
         let sectors = self.config.sectors_folder();
-        self.watcher = files::of_hub(&self.config)
-            .and_then(|(files, folders)| files::watcher(&files, &folders, sectors.as_deref(), self.changed.clone()))
+        let (files, folders) = files::of_hub(&self.config);
+        self.watcher = files::watcher(&files, &folders, sectors.as_deref(), self.changed.clone())
             .inspect_err(|error| tracing::warn!(%error, "files are not watched; SIGHUP reloads them"))
             .ok();
     }
@@ -134,6 +134,8 @@ impl Reloader {
                 }
                 () = told_to_stop(&mut stop) => return,
             };
+            // Before anything is read, so that what changes from then on is seen: a folder may have been replaced by another.
+            self.watch_files();
             let outcome = loop {
                 match self.reload(&trigger).await {
                     Ok(outcome) => break outcome,

@@ -6,17 +6,13 @@ use std::{
     time::Duration,
 };
 
-use anyhow::Context;
 use notify::{
     Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher,
     event::{AccessKind, AccessMode, CreateKind, ModifyKind, RemoveKind},
 };
 use tokio::sync::mpsc;
 
-use crate::{
-    config::{Config, DatabaseReference},
-    serve,
-};
+use crate::config::{Config, DatabaseReference};
 
 /// Files change together: this long without another change ends a change.
 const QUIET: Duration = Duration::from_millis(300);
@@ -30,12 +26,13 @@ pub(crate) async fn changed_and_quiet(changes: &mut mpsc::UnboundedReceiver<()>)
 }
 
 /// The files a hub's configuration names, and the folders of which every file counts.
-pub(super) fn of_hub(config: &Config) -> anyhow::Result<(Vec<PathBuf>, Vec<PathBuf>)> {
-    let access = serve::access_files(config)?;
+pub(super) fn of_hub(config: &Config) -> (Vec<PathBuf>, Vec<PathBuf>) {
+    let access = &config.access;
     let tls = &config.tls;
     let mut files: Vec<PathBuf> = [&tls.certificate, &tls.private_key].map(|path| config.path(path)).to_vec();
     files.extend(tls.client_authorities.iter().chain(&tls.revocation_lists).map(|path| config.path(path)));
-    files.extend([access.purposes, access.agencies, config.file().to_owned()]);
+    files.extend([&access.purposes, &access.agencies].into_iter().chain(&access.quotas).map(|path| config.path(path)));
+    files.push(config.file().to_owned());
     for source in &config.sources {
         files.extend(source.mapping.iter().map(|path| config.path(path)));
         for reference in source.database.iter().chain(&source.replica) {
@@ -47,11 +44,12 @@ pub(super) fn of_hub(config: &Config) -> anyhow::Result<(Vec<PathBuf>, Vec<PathB
             files.extend([&remote.authority, &remote.certificate, &remote.private_key].map(|path| config.path(path)));
         }
     }
-    Ok((files, access.grants.into_iter().chain([access.policies]).collect()))
+    (files, [&access.grants, &access.policies].map(|path| config.path(path)).to_vec())
 }
 
 /// Watches the folders of the files, since files are mostly replaced, not rewritten; and a folder with all below it, where
-/// whole folders come and go.
+/// whole folders come and go. A folder that is not there is said, and the others are watched; it is seen to come where the folder it stands in is
+/// watched.
 pub(crate) fn watcher(
     files: &[PathBuf],
     folders: &[PathBuf],
@@ -59,11 +57,12 @@ pub(crate) fn watcher(
     changed: mpsc::UnboundedSender<()>,
 ) -> anyhow::Result<RecommendedWatcher> {
     let parents = files.iter().filter_map(|file| file.parent().map(ToOwned::to_owned));
-    let folders = parents.chain(folders.iter().cloned()).map(|folder| {
+    let above = tree.and_then(Path::parent).map(ToOwned::to_owned);
+    let folders = parents.chain(folders.iter().cloned()).chain(above).filter_map(|folder| {
         let folder = if folder.as_os_str().is_empty() { PathBuf::from(".") } else { folder };
-        folder.canonicalize().with_context(|| format!("cannot watch {}", folder.display()))
+        folder.canonicalize().inspect_err(|error| not_watched(&folder, error)).ok()
     });
-    let folders = folders.collect::<anyhow::Result<BTreeSet<_>>>()?;
+    let folders: BTreeSet<_> = folders.collect();
     let names: BTreeSet<_> = files.iter().filter_map(|file| file.file_name().map(ToOwned::to_owned)).collect();
     // The log and the databases may lie in the same folders and change all the time.
     let ours = move |path: &PathBuf| {
@@ -77,17 +76,15 @@ pub(crate) fn watcher(
             let _ = changed.send(());
         }
     })?;
-    for folder in &folders {
-        watcher
-            .watch(folder, RecursiveMode::NonRecursive)
-            .with_context(|| format!("cannot watch {}", folder.display()))?;
-    }
-    if let Some(folder) = tree {
-        watcher
-            .watch(folder, RecursiveMode::Recursive)
-            .with_context(|| format!("cannot watch {}", folder.display()))?;
+    let folders = folders.iter().map(|folder| (folder.as_path(), RecursiveMode::NonRecursive));
+    for (folder, mode) in folders.chain(tree.map(|tree| (tree, RecursiveMode::Recursive))) {
+        watcher.watch(folder, mode).unwrap_or_else(|error| not_watched(folder, &error));
     }
     Ok(watcher)
+}
+
+fn not_watched(folder: &Path, error: &dyn std::fmt::Display) {
+    tracing::warn!(folder = %folder.display(), %error, "a folder is not watched; SIGHUP reloads what is in it");
 }
 
 /// Whether folders come or go, or anything is moved: a sector is dropped in and taken away whole.
