@@ -63,7 +63,12 @@ async fn kill(kills: usize, settings: Settings) {
                 })
             })
             .collect();
-        tokio::time::sleep(Duration::from_millis(rand::random_range(20..400))).await;
+        // Under load, however slow the machine is: after some answers of this start, at a random moment.
+        let (before, some) = (receipts.lock().unwrap().len(), rand::random_range(5..200));
+        while receipts.lock().unwrap().len() < before + some {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        tokio::time::sleep(Duration::from_micros(rand::random_range(0..20_000))).await;
         hub.kill();
         for caller in callers {
             caller.await.unwrap();
@@ -72,7 +77,6 @@ async fn kill(kills: usize, settings: Settings) {
     // The last start shows that no help was needed; then the log is looked at without the hub.
     assert!(Hub::start(&files).stop());
     let receipts = receipts.lock().unwrap().clone();
-    assert!(receipts.len() > kills * 2, "there was load: {} answers", receipts.len());
     let location = files.log_location();
     let report = audit::verify::verify_store(&location, &files.log_key(), &[], |_: Progress| {}).await.unwrap();
     let key = audit::SigningKey::load(&files.path("keys/log.key")).unwrap();

@@ -7,7 +7,7 @@ use prost_types::FieldMask;
 use proto::query::v1::{self as wire, subject::Identifier};
 use tests::{Databases, Engine, Hub, HubFiles, Settings, query_client};
 
-use crate::command::{done, fails, path, profile};
+use crate::command::{done, fails, path, profile, run, text};
 
 fn json(output: &str) -> serde_json::Value {
     serde_json::from_str(output.trim()).unwrap()
@@ -122,6 +122,7 @@ async fn the_log_is_published_and_verified_from_files_and_a_key() {
     assert!(verify_with_python(&tiles, &[&verifier]).is_err());
     fs::rename(files.path("moved"), &tile).unwrap();
     done(&verify);
+    what_is_wrong_is_named_with_its_place(&files, &verify, last["tree_size"].as_u64().unwrap());
 
     // A log cut back to what it was is whole in itself, but not to who kept a checkpoint.
     fs::copy(&kept, files.path("earlier")).unwrap();
@@ -130,6 +131,58 @@ async fn the_log_is_published_and_verified_from_files_and_a_key() {
     done(&verify);
     fails(&[&verify[..], &["--checkpoint", &kept]].concat(), "a checkpoint kept earlier has");
     fails(&[&verify[..], &["--state", &state]].concat(), "a checkpoint kept earlier has");
+}
+
+/// Ten kinds of damage to a log of three bundles; the inspector reads one line for each.
+fn what_is_wrong_is_named_with_its_place(files: &HubFiles, verify: &[&str], tree_size: u64) {
+    let (origin, place) = ("test.example/log", |name: &str| files.path(&format!("published/{name}")));
+    let last = tree_size % 256;
+    let (bundle, tile) = (format!("tile/entries/002.p/{last}"), format!("tile/0/002.p/{last}"));
+    let (checkpoint, whole) = ("checkpoint", "the log does not verify");
+    let flip = |at: usize| move |bytes: &mut Vec<u8>| bytes[at] ^= 1;
+    let cut = |bytes: &mut Vec<u8>| bytes.truncate(bytes.len() - 7);
+    let line = |number: usize, at: usize| {
+        move |bytes: &mut Vec<u8>| {
+            let start: usize = bytes.split(|byte| *byte == b'\n').take(number).map(|line| line.len() + 1).sum();
+            bytes[start + at] = if bytes[start + at] == b'A' { b'B' } else { b'A' };
+        }
+    };
+    let other_tile = fs::read(place("tile/0/001")).unwrap();
+    let unmatched = |entry, number| {
+        format!("{whole}: entry {entry} in tile/entries/{number} does not match its hash in tile/0/{number}")
+    };
+    let unsigned = format!("checkpoint: the note has an invalid signature in the name of {origin}");
+    type Change<'c> = Box<dyn Fn(&mut Vec<u8>) + 'c>;
+    let damages: Vec<(&str, Change<'_>, String)> = vec![
+        ("tile/entries/000", Box::new(flip(2)), unmatched(0, "000")),
+        ("tile/0/001", Box::new(flip(32 * 9 + 31)), unmatched(256 + 9, "001")),
+        (
+            "tile/1/000.p/2",
+            Box::new(flip(40)),
+            format!("{whole}: hash 1 of tile/1/000.p/2 does not match the tiles below it"),
+        ),
+        ("tile/0/000", Box::new(|bytes| bytes.clone_from(&other_tile)), unmatched(0, "000")),
+        (
+            &bundle,
+            Box::new(cut),
+            format!("{whole}: {bundle} holds no whole bundle: it goes wrong at entry {}", tree_size - 1),
+        ),
+        (&tile, Box::new(cut), format!("{whole}: {tile} has {} bytes instead of {}", 32 * last - 7, 32 * last)),
+        (checkpoint, Box::new(line(2, 5)), unsigned.clone()),
+        (checkpoint, Box::new(line(0, 1)), unsigned.clone()),
+        (checkpoint, Box::new(line(4, 50)), unsigned),
+        (checkpoint, Box::new(|bytes| bytes.truncate(60)), "checkpoint: malformed signed note".to_owned()),
+    ];
+    for (file, change, expected) in damages {
+        let good = fs::read(place(file)).unwrap();
+        let mut changed = good.clone();
+        change(&mut changed);
+        fs::write(place(file), changed).unwrap();
+        let output = run(verify);
+        assert_eq!((text(&output).trim(), output.status.code()), (&*format!("lienthong: {expected}"), Some(1)));
+        fs::write(place(file), good).unwrap();
+    }
+    done(verify);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -242,6 +242,24 @@ async fn a_checkpoint_is_published_when_enough_witnesses_cosigned_it() {
     let cosigners: Vec<_> = cosigners.map(|key| format!("witness={key}")).collect();
     let arguments: Vec<&str> = [&log_key].into_iter().chain(&cosigners).map(String::as_str).collect();
     print!("{}", verify_with_python(&tiles, &arguments).unwrap());
+
+    // A copy made from the database, for an archive, carries the cosignatures of the checkpoint it ends with.
+    let [database, copy, kept, newest] =
+        ["audit.sqlite", "copy", "kept.checkpoint", "published/checkpoint"].map(|name| path(&setting.files, name));
+    fs::write(&kept, &stays.note).unwrap();
+    let export = ["audit", "export", "--database", &database, "--key", &key, "--tiles", &copy];
+    let until = |checkpoint: &str| [&export[..], &["--checkpoint", checkpoint]].concat().join(" ");
+    let export_until = |checkpoint: &str| done(&until(checkpoint).split(' ').collect::<Vec<_>>());
+    let mut verify = vec!["audit", "verify", "--tiles", &copy, "--key", &key, "--require", "2"];
+    verify.extend(texts.iter().flat_map(|key| ["--witness", key]));
+    export_until(&kept);
+    assert!(done(&verify).contains(&format!("The log verifies: {} entries", stays.tree_size)));
+    done(&export);
+    fails(&verify, "the checkpoint has 0 cosignatures of 2 required");
+    export_until(&newest);
+    assert!(done(&verify).contains(&format!("The log verifies: {} entries", last.tree_size)));
+    fails(&until(&kept).split(' ').collect::<Vec<_>>(), "a checkpoint kept earlier has");
+    done(&verify);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -21,7 +21,7 @@ pub enum NoteError {
     #[error("malformed checkpoint")]
     MalformedCheckpoint,
     /// No signature of the key is on the note.
-    #[error("the note is not signed by {key}")]
+    #[error("the note is not signed by {key} with the key given")]
     NotSigned {
         /// Name of the key.
         key: String,

@@ -435,36 +435,23 @@ pub(crate) struct Packed {
     ends: Vec<(u64, usize)>,
 }
 
-/// Values as a database put them together: first and last key, all values end to end, the length of each.
+/// Values as a database put them together: all values end to end, the length of each.
 pub(crate) struct Aggregate {
-    pub(crate) first: i64,
-    pub(crate) last: i64,
     pub(crate) bytes: Vec<u8>,
     pub(crate) lengths: Vec<usize>,
 }
 
 impl Aggregate {
     /// Hashes have one length; where they have not, each is looked at by itself.
-    pub(crate) fn of_hashes(
-        (first, last, bytes): (Option<i64>, Option<i64>, Option<Vec<u8>>),
-        count: i64,
-        lengths: (Option<i64>, Option<i64>),
-    ) -> Self {
+    pub(crate) fn of_hashes(bytes: Option<Vec<u8>>, count: i64, lengths: (Option<i64>, Option<i64>)) -> Self {
         let regular = lengths == (Some(32), Some(32));
         let lengths = if regular { vec![32; count as usize] } else { Vec::new() };
-        Self {
-            first: first.unwrap_or_default(),
-            last: last.unwrap_or_default(),
-            bytes: bytes.unwrap_or_default(),
-            lengths,
-        }
+        Self { bytes: bytes.unwrap_or_default(), lengths }
     }
 
-    /// The values, if there is one for every key of the range.
+    /// The values, if there is one for every key of the range: keys are unique, so as many as the range has are all of it.
     fn consecutive(self, keys: &Range<u64>) -> Option<Packed> {
-        let (first, last) = (self.first as u64, self.last as u64);
-        let count = self.lengths.len() as u64;
-        let all = count == keys.end - keys.start && count > 0 && first == keys.start && last + 1 == keys.end;
+        let all = self.lengths.len() as u64 == keys.end - keys.start;
         let mut end = 0;
         let ends = keys.clone().zip(&self.lengths).map(|(key, length)| {
             end += length;

@@ -28,7 +28,7 @@ mod reader;
 mod state;
 mod verify;
 
-pub use export::{Exported, Publication, Staged, export};
+pub use export::{Exported, Publication, Staged, export, export_until};
 pub use reader::{Files, Folder, Reader};
 pub use verify::{Report, verify};
 

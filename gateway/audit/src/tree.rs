@@ -11,6 +11,9 @@ use std::ops::Range;
 
 use aws_lc_rs::digest::{Context, SHA256, digest};
 
+/// Bytes of a leaf that are copied to be hashed, at most.
+const SHORT: usize = 1024;
+
 /// A SHA-256 hash.
 pub type Hash = [u8; 32];
 
@@ -48,12 +51,24 @@ pub fn empty_root() -> Hash {
 
 /// The hash of a leaf: `SHA-256(0x00 || entry)`.
 pub fn leaf_hash(entry: &[u8]) -> Hash {
-    sha256_of(&[&[0], entry])
+    // What is short is put together and hashed at once: setting up a context costs as much as hashing it.
+    let mut short = [0; SHORT];
+    if let Some(place) = short.get_mut(1..=entry.len()) {
+        place.copy_from_slice(entry);
+        return sha256(&short[..=entry.len()]);
+    }
+    let mut context = Context::new(&SHA256);
+    context.update(&[0]);
+    context.update(entry);
+    to_hash(context.finish().as_ref())
 }
 
 /// The hash of an inner node: `SHA-256(0x01 || left || right)`.
 pub fn node_hash(left: &Hash, right: &Hash) -> Hash {
-    sha256_of(&[&[1], left, right])
+    let mut bytes = [1; 65];
+    bytes[1..33].copy_from_slice(left);
+    bytes[33..].copy_from_slice(right);
+    sha256(&bytes)
 }
 
 /// The root of the tree with these leaf hashes.
@@ -298,14 +313,6 @@ fn roots_of(leaves: &[Hash], ranges: &[Range<u64>]) -> Vec<Hash> {
 /// SHA-256 of some bytes.
 pub(crate) fn sha256(bytes: &[u8]) -> Hash {
     to_hash(digest(&SHA256, bytes).as_ref())
-}
-
-fn sha256_of(parts: &[&[u8]]) -> Hash {
-    let mut context = Context::new(&SHA256);
-    for part in parts {
-        context.update(part);
-    }
-    to_hash(context.finish().as_ref())
 }
 
 fn to_hash(bytes: &[u8]) -> Hash {

@@ -54,7 +54,7 @@ fn main() -> ExitCode {
     match runtime.block_on(commands::run(arguments)) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("lienthong: {error:#}");
+            eprintln!("lienthong: {}", show::causes(&error));
             client::exit_code(&error)
         }
     }

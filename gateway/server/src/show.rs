@@ -17,6 +17,19 @@ pub(crate) fn line(text: impl Display) -> io::Result<()> {
     }
 }
 
+/// An error and what led to it, in one line; what a message has said already is not said again.
+pub(crate) fn causes(error: &anyhow::Error) -> String {
+    let mut said = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if said.is_empty() {
+            said = cause;
+        } else if !said.ends_with(&cause) {
+            said = format!("{said}: {cause}");
+        }
+    }
+    said
+}
+
 /// An empty table that fits the terminal.
 pub(crate) fn table<const COLUMNS: usize>(header: [&str; COLUMNS]) -> Table {
     let mut table = Table::new();

@@ -297,16 +297,16 @@ pub(super) async fn hashes_within(
 }
 
 const PACKED_ENTRIES: &str = "
-SELECT min(log_index), max(log_index), string_agg(entry, ''), array_agg(length(entry))
-FROM (SELECT log_index, entry FROM entries WHERE log_id = $1 AND log_index >= $2 AND log_index < $3 ORDER BY log_index)
+SELECT string_agg(entry, ''), array_agg(length(entry))
+FROM (SELECT entry FROM entries WHERE log_id = $1 AND log_index >= $2 AND log_index < $3 ORDER BY log_index)
      AS ordered";
 const PACKED_HASHES: &str = "
-SELECT min(position), max(position), string_agg(hash, ''), count(*), min(length(hash))::int8, max(length(hash))::int8
-FROM (SELECT position, hash FROM hashes WHERE log_id = $1 AND position >= $2 AND position < $3 ORDER BY position)
+SELECT string_agg(hash, ''), count(*), min(length(hash))::int8, max(length(hash))::int8
+FROM (SELECT hash FROM hashes WHERE log_id = $1 AND position >= $2 AND position < $3 ORDER BY position)
      AS ordered";
 
-/// First and last index, entries, the length of each.
-type EntriesRow = (Option<i64>, Option<i64>, Option<Vec<u8>>, Option<Vec<i32>>);
+/// Entries, the length of each.
+type EntriesRow = (Option<Vec<u8>>, Option<Vec<i32>>);
 
 pub(super) async fn packed_entries(
     connection: &mut PgConnection,
@@ -314,10 +314,8 @@ pub(super) async fn packed_entries(
     range: &Range<u64>,
 ) -> Result<Aggregate, sqlx::Error> {
     let query = sqlx::query_as(PACKED_ENTRIES).bind(log).bind(range.start as i64).bind(range.end as i64);
-    let (first, last, bytes, lengths): EntriesRow = query.fetch_one(connection).await?;
+    let (bytes, lengths): EntriesRow = query.fetch_one(connection).await?;
     Ok(Aggregate {
-        first: first.unwrap_or_default(),
-        last: last.unwrap_or_default(),
         bytes: bytes.unwrap_or_default(),
         lengths: lengths.unwrap_or_default().into_iter().map(|length| length as usize).collect(),
     })
@@ -329,12 +327,12 @@ pub(super) async fn packed_hashes(
     positions: &Range<u64>,
 ) -> Result<Aggregate, sqlx::Error> {
     let query = sqlx::query_as(PACKED_HASHES).bind(log).bind(positions.start as i64).bind(positions.end as i64);
-    let (first, last, bytes, count, shortest, longest): HashesRow = query.fetch_one(connection).await?;
-    Ok(Aggregate::of_hashes((first, last, bytes), count, (shortest, longest)))
+    let (bytes, count, shortest, longest): HashesRow = query.fetch_one(connection).await?;
+    Ok(Aggregate::of_hashes(bytes, count, (shortest, longest)))
 }
 
-/// First and last position, hashes, their count, shortest and longest length.
-type HashesRow = (Option<i64>, Option<i64>, Option<Vec<u8>>, i64, Option<i64>, Option<i64>);
+/// Hashes, their count, shortest and longest length.
+type HashesRow = (Option<Vec<u8>>, i64, Option<i64>, Option<i64>);
 
 pub(super) async fn entries_at(
     connection: &mut PgConnection,

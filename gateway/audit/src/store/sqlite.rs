@@ -196,25 +196,23 @@ pub(super) async fn hashes_within(
 
 /// A text joined from blobs is their bytes end to end, as long as the database keeps texts in UTF-8, which it does.
 const PACKED_ENTRIES: &str = "
-SELECT min(log_index), max(log_index), CAST(group_concat(entry, '') AS BLOB), group_concat(length(entry))
-FROM (SELECT log_index, entry FROM entries WHERE log_index >= ? AND log_index < ? ORDER BY log_index)";
+SELECT CAST(group_concat(entry, '') AS BLOB), group_concat(length(entry))
+FROM (SELECT entry FROM entries WHERE log_index >= ? AND log_index < ? ORDER BY log_index)";
 const PACKED_HASHES: &str = "
-SELECT min(position), max(position), CAST(group_concat(hash, '') AS BLOB), count(*), min(length(hash)), max(length(hash))
-FROM (SELECT position, hash FROM hashes WHERE position >= ? AND position < ? ORDER BY position)";
+SELECT CAST(group_concat(hash, '') AS BLOB), count(*), min(length(hash)), max(length(hash))
+FROM (SELECT hash FROM hashes WHERE position >= ? AND position < ? ORDER BY position)";
 
-/// First and last index, entries, the length of each as a list.
-type EntriesRow = (Option<i64>, Option<i64>, Option<Vec<u8>>, Option<String>);
+/// Entries, the length of each as a list.
+type EntriesRow = (Option<Vec<u8>>, Option<String>);
 
 pub(super) async fn packed_entries(
     connection: &mut SqliteConnection,
     range: &Range<u64>,
 ) -> Result<Aggregate, sqlx::Error> {
     let query = sqlx::query_as(PACKED_ENTRIES).bind(range.start as i64).bind(range.end as i64);
-    let (first, last, bytes, lengths): EntriesRow = query.fetch_one(connection).await?;
+    let (bytes, lengths): EntriesRow = query.fetch_one(connection).await?;
     let lengths = lengths.unwrap_or_default();
     Ok(Aggregate {
-        first: first.unwrap_or_default(),
-        last: last.unwrap_or_default(),
         bytes: bytes.unwrap_or_default(),
         lengths: lengths.split(',').filter_map(|length| length.parse().ok()).collect(),
     })
@@ -225,12 +223,12 @@ pub(super) async fn packed_hashes(
     positions: &Range<u64>,
 ) -> Result<Aggregate, sqlx::Error> {
     let query = sqlx::query_as(PACKED_HASHES).bind(positions.start as i64).bind(positions.end as i64);
-    let (first, last, bytes, count, shortest, longest): HashesRow = query.fetch_one(connection).await?;
-    Ok(Aggregate::of_hashes((first, last, bytes), count, (shortest, longest)))
+    let (bytes, count, shortest, longest): HashesRow = query.fetch_one(connection).await?;
+    Ok(Aggregate::of_hashes(bytes, count, (shortest, longest)))
 }
 
-/// First and last position, hashes, their count, shortest and longest length.
-type HashesRow = (Option<i64>, Option<i64>, Option<Vec<u8>>, i64, Option<i64>, Option<i64>);
+/// Hashes, their count, shortest and longest length.
+type HashesRow = (Option<Vec<u8>>, i64, Option<i64>, Option<i64>);
 
 pub(super) async fn entries_at(
     connection: &mut SqliteConnection,

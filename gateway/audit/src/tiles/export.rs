@@ -43,10 +43,33 @@ pub async fn export(
     folder: &Path,
     mut progress: impl FnMut(u64, u64),
 ) -> Result<Exported, VerifyError> {
-    let mut publication = Publication::new(location, key, folder);
+    write_all(Publication::new(location, key, folder), &mut progress).await
+}
+
+/// As [`export`], up to a checkpoint of the log that somebody holds, and no further: it is published with the signatures it
+/// carries there, those of witnesses among them.
+pub async fn export_until(
+    location: &Location,
+    key: &dyn LogKeys,
+    folder: &Path,
+    last: &Checkpoint,
+    mut progress: impl FnMut(u64, u64),
+) -> Result<Exported, VerifyError> {
+    let publication = Publication { last: Some(last.clone()), ..Publication::new(location, key, folder) };
+    let exported = write_all(publication, &mut progress).await?;
+    // It may have stood there before with fewer signatures.
+    write(&folder.join(CHECKPOINT), last.note.as_bytes(), true)?;
+    synchronise(folder)?;
+    Ok(exported)
+}
+
+async fn write_all(
+    mut publication: Publication<'_>,
+    progress: &mut impl FnMut(u64, u64),
+) -> Result<Exported, VerifyError> {
     let mut from_tree_size = None;
     let mut tree_size = 0;
-    while let Some(staged) = publication.stage(&mut progress).await? {
+    while let Some(staged) = publication.stage(progress).await? {
         from_tree_size.get_or_insert(staged.from_tree_size);
         publication.publish(&staged.checkpoint)?;
         tree_size = staged.checkpoint.tree_size;
@@ -76,13 +99,15 @@ pub struct Publication<'p> {
     published: Option<u64>,
     /// Size up to which tiles are durable.
     tiles: Option<u64>,
+    /// Where it ends; none if it follows the log.
+    last: Option<Checkpoint>,
 }
 
 impl<'p> Publication<'p> {
     /// A publication of the log of these keys in a folder.
     pub fn new(location: &'p Location, keys: &'p dyn LogKeys, folder: &'p Path) -> Self {
         let files = Files { folder, touched: BTreeSet::new(), superseded: Vec::new(), removals: Vec::new(), count: 0 };
-        Self { location, keys, files, published: None, tiles: None }
+        Self { location, keys, files, published: None, tiles: None, last: None }
     }
 
     /// Makes the tiles of a newer checkpoint durable: the newest, or one on the way there when there are many entries to
@@ -90,7 +115,11 @@ impl<'p> Publication<'p> {
     pub async fn stage(&mut self, progress: &mut impl FnMut(u64, u64)) -> Result<Option<Staged>, VerifyError> {
         let mut connection = Connection::read(self.location, self.keys.origin()).await?;
         let mut session = connection.session();
-        let (target, _) = session.newest_head().await?.ok_or(Damage::CheckpointMissing)?;
+        let (newest, _) = session.newest_head().await?.ok_or(Damage::CheckpointMissing)?;
+        let target = self.last.as_ref().map_or(newest, |last| last.tree_size);
+        if target > newest {
+            return Err(Damage::Shrunk { tree_size: newest, kept: target }.into());
+        }
         if self.published.is_none() {
             self.published = published_size(&mut session, self.files.folder, self.keys, target).await?;
             self.tiles = self.published;
@@ -101,7 +130,7 @@ impl<'p> Publication<'p> {
         }
         let from = self.tiles.unwrap_or(0);
         progress(from, target);
-        let checkpoint = next_checkpoint(&mut session, self.keys, from + STAGE, target).await?;
+        let checkpoint = next_checkpoint(&mut session, self.keys, from + STAGE, target, self.last.as_ref()).await?;
         let to = checkpoint.tree_size;
         self.files.bundles(&mut session, from, to, |exported| progress(exported, target)).await?;
         self.files.upper_tiles(&mut session, from, to).await?;
@@ -150,15 +179,22 @@ async fn published_size(
     Ok(Some(tree_size))
 }
 
-/// A checkpoint of at least this size, or the newest; signed by the key, and of the tree as it is stored.
+/// A checkpoint of at least this size, but the last or the newest at most; signed by the key, and of the tree as it is stored.
 async fn next_checkpoint(
     session: &mut Session<'_>,
     key: &dyn LogKeys,
     size_min: u64,
     newest: u64,
+    last: Option<&Checkpoint>,
 ) -> Result<Checkpoint, VerifyError> {
     let head = session.heads(Heads::From(size_min.min(newest))).await?.pop();
     let (tree_size, note) = head.ok_or(Damage::CheckpointMissing)?;
+    if let Some(last) = last.filter(|last| last.tree_size <= tree_size) {
+        if root(session, last.tree_size).await? != last.root_hash {
+            return Err(Damage::Rewritten { tree_size: last.tree_size }.into());
+        }
+        return Ok(last.clone());
+    }
     let checkpoint = Checkpoint::open(&note, key).map_err(|reason| Damage::CheckpointInvalid { tree_size, reason })?;
     if checkpoint.tree_size != tree_size {
         return Err(Damage::CheckpointSize { tree_size, found: checkpoint.tree_size }.into());

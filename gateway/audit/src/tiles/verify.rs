@@ -68,6 +68,7 @@ pub fn verify(
         checkpoint: &checkpoint,
         kept: kept.into_iter().peekable(),
         frontier: resumed.frontier().ok_or(Damage::RootChanged { tree_size: resumed.tree_size })?,
+        complete: Vec::new(),
         pending: resumed.pending,
         counts: (0, 0),
         missing: Missing::default(),
@@ -107,6 +108,8 @@ struct Walk<'w> {
     checkpoint: &'w Checkpoint,
     kept: Peekable<std::vec::IntoIter<&'w Checkpoint>>,
     frontier: Frontier,
+    /// Hashes that the last leaf made final.
+    complete: Vec<Hash>,
     /// Hashes of the last, not yet full tile of each level from 1 on.
     pending: Vec<Vec<Hash>>,
     /// Bundles and tiles verified.
@@ -151,9 +154,10 @@ impl Walk<'_> {
 
     /// Adds a leaf. Each tile it fills is compared with its file.
     fn push(&mut self, leaf: Hash) -> Result<(), VerifyError> {
-        let mut complete = Vec::new();
-        self.frontier.push(leaf, &mut complete);
-        for (level, hash) in (1..).zip(complete.into_iter().skip(HEIGHT as usize).step_by(HEIGHT as usize)) {
+        self.complete.clear();
+        self.frontier.push(leaf, &mut self.complete);
+        for level in 1..=(self.complete.len() - 1) / HEIGHT as usize {
+            let hash = self.complete[level * HEIGHT as usize];
             if self.pending.len() < level {
                 self.pending.push(Vec::new());
             }

@@ -5,7 +5,7 @@ use std::{path::PathBuf, process::ExitCode};
 use audit::verify::Progress;
 
 use super::{
-    log_keys,
+    log_keys, read_checkpoints,
     store::Store,
     verify::{bar, show_progress},
 };
@@ -22,6 +22,10 @@ pub(crate) struct Export {
     /// An export that was interrupted goes on where it stopped.
     #[arg(long, value_name = "DIR")]
     tiles: PathBuf,
+    /// End with this checkpoint, as the hub has published it or somebody kept it: it is written with the cosignatures it carries. By
+    /// default the newest, which carries the log's own signature only.
+    #[arg(long, value_name = "FILE")]
+    checkpoint: Option<PathBuf>,
     /// Print JSON instead of text.
     #[arg(long)]
     json: bool,
@@ -31,11 +35,13 @@ impl Export {
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
         let key = log_keys(&self.key)?;
         let location = self.store.required()?;
+        let last = read_checkpoints(self.checkpoint.as_slice(), &key)?.pop();
         let bar = bar()?;
-        let exported = audit::tiles::export(&location, &key, &self.tiles, |verified, tree_size| {
-            show_progress(&bar, Progress { verified, tree_size });
-        })
-        .await;
+        let progress = |verified, tree_size| show_progress(&bar, Progress { verified, tree_size });
+        let exported = match &last {
+            Some(last) => audit::tiles::export_until(&location, &key, &self.tiles, last, progress).await,
+            None => audit::tiles::export(&location, &key, &self.tiles, progress).await,
+        };
         bar.finish_and_clear();
         let audit::tiles::Exported { from_tree_size, tree_size, file_count } = exported?;
         if self.json {
