@@ -9,7 +9,8 @@ use std::{
     process::Command,
 };
 
-use adapter_sdk::Mapping;
+use adapter_sdk::{Functions, Mapping, PoolOptions, SecretUrl, SqlSource};
+use proto::Schema;
 
 /// Prints, per file, `ok` or where and why it is not valid.
 const SCRIPT: &str = "
@@ -19,7 +20,12 @@ schema = json.load(open(sys.argv[1], encoding='utf-8'))
 Draft202012Validator.check_schema(schema)
 validator = Draft202012Validator(schema)
 for path in sys.argv[2:]:
-    problems = [f'{e.json_path}: {e.message}' for e in validator.iter_errors(tomllib.load(open(path, 'rb')))]
+    try:
+        mapping = tomllib.load(open(path, 'rb'))
+    except tomllib.TOMLDecodeError:
+        print('no TOML')
+        continue
+    problems = [f'{e.json_path}: {e.message}' for e in validator.iter_errors(mapping)]
     print('ok' if not problems else ' / '.join(problems).replace('\\n', ' ')[:300])
 ";
 
@@ -93,4 +99,67 @@ fn what_the_schema_refuses_the_engine_refuses() {
         assert_ne!(verdict, "ok", "{}", fs::read_to_string(file).unwrap());
     }
     println!("{} mistakes, each refused", verdicts.len());
+}
+
+/// A text with one thing in it changed: each name before `=`, each text, each line.
+fn mutants(text: &str) -> Vec<String> {
+    let mut mutants = Vec::new();
+    for (at, _) in text.match_indices(" = ") {
+        let begin = text[..at].rfind([' ', '\n', '{', ',']).map_or(0, |before| before + 1);
+        mutants.push(format!("{}x{}", &text[..at], &text[at..]));
+        mutants.push(format!("{}x_{}", &text[..begin], &text[begin..]));
+    }
+    let quotes: Vec<usize> = text.match_indices('"').map(|(at, _)| at).collect();
+    for pair in quotes.chunks_exact(2).filter(|pair| !text[pair[0]..pair[1]].contains('\n')) {
+        for other in ["3", "\"\"", "\"zzz\"", "true", "[]", "[\"zzz\"]", "{ zzz = \"zzz\" }"] {
+            mutants.push(format!("{}{other}{}", &text[..pair[0]], &text[pair[1] + 1..]));
+        }
+    }
+    let mut begin = 0;
+    for line in text.split_inclusive('\n') {
+        mutants.push(format!("{}{}", &text[..begin], &text[begin + line.len()..]));
+        begin += line.len();
+    }
+    mutants
+}
+
+/// Both ways: what the schema refuses the engine refuses, and what the engine cannot read the schema refuses.
+#[test]
+fn schema_and_engine_agree_on_every_mapping_with_one_change() {
+    let page = fs::read_to_string(folder("sdk/README.md")).unwrap();
+    let example = page.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let schema = Schema::builtin().unwrap();
+    let temporary = tempfile::tempdir().unwrap();
+    let (mut files, mut read, mut binds) = (Vec::new(), Vec::new(), Vec::new());
+    for mutant in mutants(example) {
+        let parsed = Mapping::parse(&mutant, "m.toml");
+        let bound = parsed.as_ref().ok().map(|mapping| {
+            let url = SecretUrl::new("sqlite:nowhere.sqlite");
+            SqlSource::open(&schema, mapping, &Functions::new(), &url, PoolOptions::default()).is_ok()
+        });
+        read.push(parsed.map(drop).map_err(|error| error.to_string()));
+        binds.push(bound.unwrap_or(false));
+        files.push(temporary.path().join(format!("{}.toml", files.len())));
+        fs::write(files.last().unwrap(), mutant).unwrap();
+    }
+    let Some(verdicts) = verdicts(&files) else { return };
+    let mut apart = Vec::new();
+    for (((file, verdict), read), binds) in files.iter().zip(&verdicts).zip(&read).zip(&binds) {
+        let wrong = match (verdict == "ok", read) {
+            (false, Err(_)) if verdict == "no TOML" => continue,
+            (false, Ok(())) if *binds => format!("the engine takes what the schema refuses: {verdict}"),
+            (true, Err(error)) => format!("the schema takes what the engine refuses: {error}"),
+            _ => continue,
+        };
+        apart.push((wrong, fs::read_to_string(file).unwrap()));
+    }
+    let shown: Vec<_> = apart.iter().map(|(wrong, text)| format!("{wrong}\n  {}", change(example, text))).collect();
+    assert!(shown.is_empty(), "{} of {}:\n{}", shown.len(), files.len(), shown.join("\n"));
+    println!("{} mappings with one change: schema and engine agree", files.len());
+}
+
+/// The first line that differs.
+fn change(from: &str, to: &str) -> String {
+    let mut lines = from.lines().zip(to.lines());
+    lines.find(|(one, other)| one != other).map(|(_, other)| other.to_owned()).unwrap_or_default()
 }

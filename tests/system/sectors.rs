@@ -162,9 +162,22 @@ async fn a_sector_nobody_built_in_comes_into_a_running_hub_and_goes() {
     assert!(done(&[&verify[..], &claim].concat()).contains("MATCH"));
     python(&hub, &files);
     tools(&files);
+    lent(&files);
+
+    // Another sector beside it leaves its source, and the connections of it, as they are.
+    let beside = files.path("sectors/beside");
+    fs::create_dir(&beside).unwrap();
+    let proto = fs::read_to_string(sector.join("land.proto")).unwrap();
+    fs::write(
+        beside.join("beside.proto"),
+        proto.replace("land.v1", "beside.v1").replace("LandUseCertificate", "Beside"),
+    )
+    .unwrap();
+    let reloaded = line(&hub, "reloaded", 2).await;
+    assert!(reloaded.contains("sources_opened=\"\""), "{reloaded}");
+    assert!(ask(&portal, select).status.success());
 
     // A field more, in the record type and in the mapping, at once.
-    let proto = fs::read_to_string(sector.join("land.proto")).unwrap();
     let more = "  // When it ends.\n  string term = 8 [(lienthong.options.v1.field) = { vi: \"Thời hạn\" en: \"Term\" \
                 sensitivity: BASIC group: \"certificate\" }];\n}\n\n// A parcel of land.";
     fs::write(sector.join("land.proto"), proto.replace("}\n\n// A parcel of land.", more)).unwrap();
@@ -237,10 +250,45 @@ fn tools(files: &HubFiles) {
     assert!(done(&[&["adapter", "check"], &bound[..]].concat()).contains("parcel.use"));
     let tried = done(&[&["adapter", "try"], &bound[..], &["LandUseCertificate", PERSON]].concat());
     assert!(tried.contains("Nguyễn Thị Hằng"), "{tried}");
+    let conforms = done(&[&["adapter", "conform"], &bound[..]].concat());
+    assert!(conforms.contains("finds_known_numbers") && conforms.contains(" 0 failed"), "{conforms}");
     let draft =
         ["adapter", "draft", "LandUseCertificate", "--table", "gcn", "--sectors", &sectors, "--database", &database];
     let drafted = text_of(&run(&draft));
     assert!(drafted.contains("type = \"land.v1.LandUseCertificate\"") && drafted.contains("so_dinh_danh"), "{drafted}");
+}
+
+/// An adapter beside the database lends it, and does all that an adapter must do.
+fn lent(files: &HubFiles) {
+    let config = "sectors = \"sectors\"\n[server]\nlisten = \"127.0.0.1:0\"\ntrust_domain = \"test.example\"\n\
+        [tls]\ncertificate = \"keys/server.pem\"\nprivate_key = \"keys/server.key\"\nclient_authorities = [\"keys/ca.pem\"]\n\
+        [source]\nid = \"land\"\nmapping = \"sectors/land/mapping.toml\"\n\
+        database = { url_file = \"sectors/land/database.url\" }\n[[allow]]\nsystem = \"H21.90/console\"\n";
+    fs::write(files.path("adapter.toml"), config).unwrap();
+    let adapter = Hub::start_adapter(&files.path("adapter.toml"));
+    let endpoint = format!("https://localhost:{}", adapter.address.rsplit_once(':').unwrap().1);
+    let path = |name: &str| crate::command::path(files, name);
+    let (authority, certificate, key) =
+        (path("keys/ca.pem"), path("keys/H21.90_console.pem"), path("keys/H21.90_console.key"));
+    let known = format!("LandUseCertificate:personal_id={PERSON}");
+    let said = done(&[
+        "adapter",
+        "conform",
+        "--remote",
+        &endpoint,
+        "--authority",
+        &authority,
+        "--certificate",
+        &certificate,
+        "--private-key",
+        &key,
+        "--sectors",
+        &path("sectors"),
+        "--known",
+        &known,
+    ]);
+    assert!(said.contains(" 0 failed"), "{said}");
+    assert!(adapter.stop());
 }
 
 fn text_of(output: &std::process::Output) -> String {

@@ -41,7 +41,7 @@ async fn finds(subject: &Subject<'_>, wholes: &mut Vec<(usize, Fetched)>) -> Vec
                 Err(error) => finding.expect(false, || format!("a {} gave: {}", short(*kind), error.reason())),
             }
         }
-        findings.push(finding.or_skipped(&format!("no {} is known to be in the register", short(*kind))));
+        findings.push(finding.or_skipped(&format!("no {} is known to be in the register; name one", short(*kind))));
     }
     findings
 }

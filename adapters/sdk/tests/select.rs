@@ -160,6 +160,9 @@ async fn a_select_is_walked_by_a_key_that_is_named() {
         let source = open(&database, MAPPING);
         let refused = source.survey(FIRM, &SurveyOptions::default(), |_, _| {}).await.unwrap_err();
         assert_eq!(refused, SourceError::NoKey { table: "SELECT of line 8".to_owned() });
+        // A few rows to try it by need none.
+        let samples = source.sample(FIRM, 50, 5).await.unwrap();
+        assert_eq!(samples.len(), 5, "{}", database.engine);
         let options = SurveyOptions { page_rows: 700, key: vec!["firm".to_owned()], ..SurveyOptions::default() };
         let quality = source.survey(FIRM, &options, |_, _| {}).await.unwrap();
         // All but the one of another kind.
@@ -219,12 +222,17 @@ fn a_select_is_one_statement_that_reads() {
     for (wrong, said) in [
         ("DELETE FROM firm", "a SELECT begins with SELECT or WITH"),
         ("SELECT 1; DROP TABLE firm", "leave out the semicolon"),
+        ("SELECT 'a;b'; DROP TABLE firm", "leave out the semicolon"),
     ] {
         let mapping =
             MAPPING.replace("SELECT h.firm_id AS firm_id, h.number AS number FROM head h WHERE h.ended IS NULL", wrong);
         let error = Mapping::parse(&mapping, "select.toml").unwrap_err();
         assert!(error.to_string().contains(said), "{error}");
     }
+    let texts = "SELECT h.firm_id AS firm_id, string_agg(h.number, ';') AS `a;b` FROM head h WHERE h.it <> 'it''s; so'";
+    let list =
+        MAPPING.replace("SELECT h.firm_id AS firm_id, h.number AS number FROM head h WHERE h.ended IS NULL", texts);
+    assert!(Mapping::parse(&list, "select.toml").is_ok(), "a semicolon in a text ends no statement");
     let both = MAPPING.replace("where = { kind = 1 }", "where = { kind = 1 }\ntable = \"firm\"");
     let error = Mapping::parse(&both, "select.toml").unwrap_err();
     assert!(error.to_string().contains("rows come from \"table\" or \"select\", not both"), "{error}");

@@ -132,9 +132,26 @@ fn check_select(select: &Spanned<String>, place: &str, problems: &mut Problems<'
     let first = select.value.split_whitespace().next().unwrap_or_default();
     if !["select", "with"].iter().any(|word| first.eq_ignore_ascii_case(word)) {
         problems.add(&select.span, place, "a SELECT begins with SELECT or WITH");
-    } else if select.value.contains(';') {
+    } else if unquoted(&select.value).any(|letter| letter == ';') {
         problems.add(&select.span, place, "a SELECT is one statement: leave out the semicolon");
     }
+}
+
+/// The characters of a statement outside its texts and quoted names. A doubled quote ends one text and begins another.
+fn unquoted(statement: &str) -> impl Iterator<Item = char> + '_ {
+    let mut quote = None;
+    statement.chars().filter(move |&letter| match quote {
+        Some(open) => {
+            if letter == open {
+                quote = None;
+            }
+            false
+        }
+        None => {
+            quote = Some(letter).filter(|letter| matches!(letter, '\'' | '"' | '`'));
+            quote.is_none()
+        }
+    })
 }
 
 /// The key `where`.

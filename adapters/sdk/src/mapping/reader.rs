@@ -113,6 +113,10 @@ impl<'a> Reader<'a> {
 
 pub(super) fn text(node: &Node<'_>, place: &str, problems: &mut Problems<'_>) -> Option<Spanned<String>> {
     match node.get_ref() {
+        DeValue::String(text) if text.is_empty() => {
+            problems.add(&node.span(), place, "the text is empty");
+            None
+        }
         DeValue::String(text) => Some(Spanned { value: text.clone().into_owned(), span: node.span() }),
         other => {
             problems.add(&node.span(), place, format!("a text in quotes is expected here, not {}", other.type_str()));

@@ -118,7 +118,7 @@ impl Conform {
         let mut examples = Vec::new();
         for record in &source.describe().records {
             let name = &record.record_type.name;
-            // A source that cannot be read is what the suite finds out and says; a table that cannot be walked is left to --known.
+            // A source that cannot be read is what the suite finds out and says.
             let Ok(samples) = source.sample(name, SAMPLE_ROWS, usize::from(self.samples)).await else { continue };
             examples.extend(samples.into_iter().map(|sample| Example {
                 record_type: name.clone(),
