@@ -13,7 +13,11 @@ fuzz_target!(|input: &str| {
         let _ = birth_date(input, format);
     }
     let (precision, date) = input.split_at(input.chars().next().map_or(0, char::len_utf8));
-    let _ = (partial_date_with_precision(date, precision), birth_date_with_precision(date, precision), boolean(input));
+    for format in DateFormat::NAMES.iter().filter_map(|name| name.parse().ok()) {
+        let _ = partial_date_with_precision(date, precision, format);
+        let _ = birth_date_with_precision(date, precision, format);
+    }
+    let _ = boolean(input);
     if let Ok(amount) = vnd(input) {
         assert!(!amount.value.is_sign_negative() || amount.value.is_zero());
         assert!(amount.value.scale() <= 3);

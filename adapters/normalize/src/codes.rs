@@ -119,7 +119,7 @@ impl CodeList {
     /// Reads a code of this list, or a name (noted `code_by_name`).
     ///
     /// A code of two digits may have lost its leading zero. A subgroup in brackets after a name, as civil status writes
-    /// peoples, is dropped and noted `detail_dropped`.
+    /// peoples, and a Rhesus factor after a blood group are dropped and noted `detail_dropped`.
     pub fn convert(&self, input: &str) -> Conversion<CodedValue> {
         let Converted { value: written, mut notes } = clean(input);
         if written.is_empty() {
@@ -133,7 +133,8 @@ impl CodeList {
             notes.insert(Note::LeadingZeroRestored);
             return Ok(Converted { value: self.coded(entry), notes });
         }
-        let without_detail = written.split_once('(').map(|(name, _)| name.trim_end());
+        let without_subgroup = written.split_once('(').map(|(name, _)| name.trim_end());
+        let without_detail = if self.scheme == BLOOD_GROUPS { without_rhesus(&written) } else { without_subgroup };
         let entry = match (self.by_name(&written), without_detail) {
             (Err(Defect::UnknownCode), Some(name)) => {
                 notes.insert(Note::DetailDropped);
@@ -148,9 +149,36 @@ impl CodeList {
     }
 }
 
-/// Punctuation within names varies by source: Gia-rai, Gia Rai.
+/// The list whose names may be followed by a Rhesus factor.
+const BLOOD_GROUPS: &str = "blood_type";
+
+/// A blood group without its Rhesus factor: `A+`, `AB -`, `O Rh(D)+`, `B Rh dương tính`. Nothing when none is written.
+fn without_rhesus(written: &str) -> Option<&str> {
+    const SIGNS: [char; 4] = ['+', '-', '–', '−'];
+    let factor = ["Rh", "RH", "rh"].iter().find_map(|factor| written.find(factor));
+    let at = factor.or_else(|| written.find(|letter| SIGNS.contains(&letter) || letter == '('))?;
+    let group = written.get(..at)?.trim_end_matches([' ', '(']);
+    Some(group).filter(|group| !group.is_empty())
+}
+
+/// The form in which names of code lists are compared, marks and all: any case, and spaces for the punctuation within a
+/// name that varies by source (Gia-rai, Gia Rai). A sign at either end is no such punctuation: "O-" is not "O".
+pub fn label_key(name: &str) -> String {
+    marked_key(&spaced(name))
+}
+
 fn spaced(name: &str) -> String {
-    name.replace(['-', '–', '/', ';', '.', '_'], " ")
+    let mut letters = name.chars().peekable();
+    let mut spaced = String::with_capacity(name.len());
+    let mut within = false;
+    while let Some(letter) = letters.next() {
+        let dash = matches!(letter, '-' | '–');
+        let between = within && letters.peek().is_some_and(|next| next.is_alphanumeric() || *next == ' ');
+        let punctuation = matches!(letter, '/' | ';' | '.' | '_') || dash && between;
+        spaced.push(if punctuation { ' ' } else { letter });
+        within |= letter.is_alphanumeric();
+    }
+    spaced
 }
 
 /// One line: `code,label_vi,label_en,aliases`; no field holds a comma or quote.
@@ -299,6 +327,35 @@ mod tests {
         // Substrings and other marks are other words.
         for unknown in ["Khán", "Kinh doanh", "Gia", "Thô", "57"] {
             assert_eq!(code("ethnicity", unknown), Err(Defect::UnknownCode), "{unknown}");
+        }
+    }
+
+    #[test]
+    fn a_rhesus_factor_is_lost_with_a_mark_and_never_in_silence() {
+        for (written, expected) in [
+            ("A+", "01"),
+            ("A-", "01"),
+            ("B -", "02"),
+            ("AB–", "03"),
+            ("O +", "04"),
+            ("O−", "04"),
+            ("o(-)", "04"),
+            ("A Rh+", "01"),
+            ("AB RhD-", "03"),
+            ("B Rh(D) âm tính", "02"),
+            ("Nhóm máu O (Rh-)", "04"),
+            ("Nhóm máu O Rh-", "04"),
+        ] {
+            let converted = code_list("blood_type").unwrap().convert(written).unwrap();
+            assert_eq!(converted.value.code, expected, "{written}");
+            assert_eq!(converted.notes, [Note::DetailDropped, Note::CodeByName].into_iter().collect(), "{written}");
+        }
+        for unknown in ["-", "Rh-", "C+", "A B-"] {
+            assert!(code("blood_type", unknown).is_err(), "{unknown}");
+        }
+        // Elsewhere a sign at the end is another name.
+        for (scheme, written) in [("ethnicity", "Kinh-"), ("gender", "-Nam"), ("religion", "Công giáo –")] {
+            assert_eq!(code(scheme, written), Err(Defect::UnknownCode), "{written}");
         }
     }
 

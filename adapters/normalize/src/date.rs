@@ -135,12 +135,12 @@ pub fn birth_date(input: &str, format: DateFormat) -> Conversion<PartialDate> {
     partial_date(input, format).map(suspect_new_year)
 }
 
-/// Reads a `yyyyMMdd` date whose precision stands in another column: `0` day, `1` year, `2` year and month.
+/// Reads a date whose precision stands in another column: `0` day, `1` year, `2` year and month.
 ///
 /// What is finer than the stated precision is padding and dropped; where it cannot be padding (neither 0 nor 1), or
 /// where the date is coarser than stated, the two columns contradict each other and `suspect_precision` is noted.
-pub fn partial_date_with_precision(input: &str, precision: &str) -> Conversion<PartialDate> {
-    let mut converted = partial_date(input, DateFormat::Compact)?;
+pub fn partial_date_with_precision(input: &str, precision: &str, format: DateFormat) -> Conversion<PartialDate> {
+    let mut converted = partial_date(input, format)?;
     let date = &mut converted.value;
     let real = |part: Option<u8>| part.is_some_and(|part| part > 1);
     let contradiction = match precision.trim() {
@@ -159,8 +159,8 @@ pub fn partial_date_with_precision(input: &str, precision: &str) -> Conversion<P
 }
 
 /// As [`partial_date_with_precision`], for birth dates: a full date on 1 January is noted `suspect_precision`.
-pub fn birth_date_with_precision(input: &str, precision: &str) -> Conversion<PartialDate> {
-    partial_date_with_precision(input, precision).map(suspect_new_year)
+pub fn birth_date_with_precision(input: &str, precision: &str, format: DateFormat) -> Conversion<PartialDate> {
+    partial_date_with_precision(input, precision, format).map(suspect_new_year)
 }
 
 fn suspect_new_year(mut converted: Converted<PartialDate>) -> Converted<PartialDate> {
@@ -285,8 +285,8 @@ mod tests {
         assert!(!noted(birth_date("1950", DateFormat::Slashed)));
         assert!(!noted(birth_date("01/1950", DateFormat::Slashed)));
         assert!(!noted(partial_date("01/01/1950", DateFormat::Slashed)));
-        assert!(noted(birth_date_with_precision("19500101", "0")));
-        assert!(!noted(birth_date_with_precision("19500101", "1")));
+        assert!(noted(birth_date_with_precision("19500101", "0", DateFormat::Compact)));
+        assert!(!noted(birth_date_with_precision("19500101", "1", DateFormat::Compact)));
     }
 
     #[test]
@@ -301,11 +301,18 @@ mod tests {
             ("19850307", "1", "1985", true),
             ("1985", "0", "1985", true),
         ] {
-            let converted = partial_date_with_precision(input, precision).unwrap();
+            let converted = partial_date_with_precision(input, precision, DateFormat::Compact).unwrap();
             assert_eq!(converted.value.to_string(), date);
             assert_eq!(converted.notes.contains(Note::SuspectPrecision), doubtful, "{input} {precision}");
         }
-        assert_eq!(partial_date_with_precision("19850307", "9"), Err(Defect::UnknownCode));
+        let unknown = partial_date_with_precision("19850307", "9", DateFormat::Compact);
+        assert_eq!(unknown, Err(Defect::UnknownCode));
+        for (input, format) in [("1985-03-07", DateFormat::Iso), ("07/03/1985", DateFormat::Slashed)] {
+            let year = partial_date_with_precision(input, "1", format).unwrap();
+            assert_eq!((year.value.to_string().as_str(), year.notes.contains(Note::SuspectPrecision)), ("1985", true));
+            let month = partial_date_with_precision(input, "2", format).unwrap();
+            assert_eq!(month.value.to_string(), "1985-03");
+        }
     }
 
     #[test]

@@ -25,7 +25,7 @@ mod text;
 
 pub use address::{Commune, CommuneUnit, MapKind, Province, Vintage, commune, communes, old_communes, province};
 pub use agency::{agency_code, budget_unit_code, dossier_number};
-pub use codes::{CodeEntry, CodeList, CodedValue, Gender, code_list, code_schemes};
+pub use codes::{CodeEntry, CodeList, CodedValue, Gender, code_list, code_schemes, label_key};
 pub use date::{
     DateFormat, PartialDate, birth_date, birth_date_with_precision, partial_date, partial_date_with_precision,
 };
@@ -33,9 +33,9 @@ pub use encoding::{Encoding, alarm, decode, decode_text, encode};
 pub use industry::{IndustryCode, IndustryVintage, industry_code};
 pub use insurance::{HealthInsuranceCard, health_insurance_card, social_insurance_number};
 pub use name::{PersonName, canonical_tone, fold_name, marked_key, org_name, person_name};
-pub use number::{boolean, vnd};
+pub use number::{boolean, decimal, vnd};
 pub use organisation::organisation_keys;
 pub use outcome::{Conversion, Converted, Defect, Grade, Note, Notes, UnknownName};
-pub use personal_id::{PersonalId, contradicts, legacy_id, personal_id};
+pub use personal_id::{PersonalId, contradicts, legacy_id, personal_id, personal_id_of_number};
 pub use tax_code::{TaxCode, tax_code, tax_code_check_digit};
 pub use text::text;

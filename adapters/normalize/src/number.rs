@@ -35,6 +35,25 @@ pub fn vnd(input: &str) -> Conversion<Decimal> {
     Ok(Converted { value: amount, notes })
 }
 
+/// Reads a number as people write it: a point or a comma before the fraction, separators between thousands.
+///
+/// As with [`vnd`], a single separator before exactly three digits ("1.500") can be read two ways and is
+/// [`Defect::BadNumber`]. A column of a number type is read by its type, not by this.
+pub fn decimal(input: &str) -> Conversion<Decimal> {
+    let Converted { value, mut notes } = amount(input)?;
+    let (sign, bare) = match value.as_bytes().first() {
+        Some(b'-') => ("-", &value[1..]),
+        Some(b'+') => ("", &value[1..]),
+        _ => ("", &*value),
+    };
+    let open = bare.starts_with(['.', ',']);
+    let bare = if open { Cow::Owned(format!("0{bare}")) } else { Cow::Borrowed(bare) };
+    let plain = plain_number(&bare)?;
+    notes.insert_if(open || matches!(plain, Cow::Owned(_)), Note::Punctuation);
+    let number = format!("{sign}{plain}").parse().map_err(|_| Defect::BadNumber)?;
+    Ok(Converted { value: number, notes })
+}
+
 /// Yes as registers write it, folded.
 const YES: [&str; 8] = ["1", "T", "TRUE", "Y", "YES", "X", "CO", "DUNG"];
 /// No, likewise.
@@ -122,6 +141,29 @@ fn is_grouped(whole: &str, separator: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_number_that_can_be_read_two_ways_is_none() {
+        for (written, number) in [
+            ("25,5", "25.5"),
+            ("120.75", "120.75"),
+            ("-3.5", "-3.5"),
+            ("1.234.567,8", "1234567.8"),
+            ("1,234.5", "1234.5"),
+            ("0.125", "0.125"),
+            ("12345.678", "12345.678"),
+            (".5", "0.5"),
+            ("100", "100"),
+            ("0", "0"),
+        ] {
+            assert_eq!(decimal(written).unwrap().value.to_string(), number, "{written}");
+        }
+        for wrong in ["1.500", "1,500", "120.000", "1.2.3", "1,2,3", "12a", "1e5", "-", ".", "--1"] {
+            assert!(decimal(wrong).is_err(), "{wrong}");
+        }
+        assert!(decimal("120.75").unwrap().notes.is_empty());
+        assert_eq!(decimal("25,5").unwrap().notes, Note::Punctuation.into());
+    }
 
     #[test]
     fn amounts_are_read_where_they_can_be_read_one_way() {

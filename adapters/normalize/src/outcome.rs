@@ -71,6 +71,8 @@ notes! {
     NoDiacritics "no_diacritics" Suspect;
     /// 1 January stands where often only the year was known.
     SuspectPrecision "suspect_precision" Suspect;
+    /// A birth date that has not come yet.
+    FutureDate "future_date" Suspect;
     /// A question mark or replacement character inside a word: a letter was lost before the register stored it.
     UnmappableLetter "unmappable_letter" Suspect;
     /// The text looks as if it were in another encoding than declared.

@@ -70,6 +70,18 @@ pub fn personal_id(input: &str) -> Conversion<PersonalId> {
     Ok(Converted { value: PersonalId(number), notes })
 }
 
+/// Reads a personal number from a column of a number type, which keeps no zeros at the front: two are lost of the numbers of
+/// the provinces 001 to 008.
+pub fn personal_id_of_number(input: &str) -> Conversion<PersonalId> {
+    let held = digits(input)?.value;
+    if held.len() == 10 {
+        let mut converted = personal_id(&format!("00{held}")).map_err(|_| Defect::WrongLength)?;
+        converted.notes.insert(Note::LeadingZeroRestored);
+        return Ok(converted);
+    }
+    personal_id(input)
+}
+
 /// Reads the 9-digit number of the old card (CMND). Eight digits are one that lost its leading zero.
 pub fn legacy_id(input: &str) -> Conversion<Cow<'_, str>> {
     let Converted { value, mut notes } = digits(input)?;
@@ -141,6 +153,23 @@ mod tests {
         assert_eq!(converted.value.as_str(), "052185000123");
         assert_eq!(converted.notes, Note::LeadingZeroRestored.into());
         assert_eq!(personal_id("53185000123"), Err(Defect::WrongLength));
+    }
+
+    #[test]
+    fn numbers_of_the_first_provinces_lose_two_zeros_in_a_column_of_numbers() {
+        for (held, number) in
+            [("1193580287", "001193580287"), ("8085000123", "008085000123"), ("52185000123", "052185000123")]
+        {
+            let converted = personal_id_of_number(held).unwrap();
+            assert_eq!(converted.value.as_str(), number);
+            assert_eq!(converted.notes, Note::LeadingZeroRestored.into());
+        }
+        assert!(personal_id_of_number("101185000123").unwrap().notes.is_empty());
+        // As text ten digits are a tax code or an insurance number; 003 is no province; three zeros are no prefix.
+        assert_eq!(personal_id("1193580287"), Err(Defect::WrongLength));
+        for wrong in ["3193580287", "193580287", "2222222222"] {
+            assert!(personal_id_of_number(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The live database's own word on tables, columns, types and indexes, and whether a mapping fits it.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use crate::{
     Engine,
@@ -33,6 +33,22 @@ pub(crate) enum ColumnType {
     Enumeration,
     /// No converter reads it.
     Unsupported(String),
+}
+
+impl fmt::Display for ColumnType {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Text | Self::Padded(_) => "text",
+            Self::Int => "whole numbers",
+            Self::Number => "numbers",
+            Self::Bool => "flags",
+            Self::Date => "dates or times",
+            Self::Bytes => "bytes",
+            Self::Uuid => "UUIDs",
+            Self::Enumeration => "an enumeration",
+            Self::Unsupported(name) => return write!(formatter, "the type {name}"),
+        })
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -95,11 +111,21 @@ impl Catalogue {
         self.refused.get(name).map(String::as_str)
     }
 
+    /// Whether a SELECT gives two columns one name, so that neither can be meant.
+    pub(crate) fn is_twice(&self, table: &str, name: &str) -> bool {
+        let columns = self.table(table).unwrap_or_default().iter();
+        columns.filter(|column| self.named(column, name)).nth(1).is_some()
+    }
+
     pub(crate) fn column(&self, table: &str, name: &str) -> Option<&Column> {
-        self.table(table)?.iter().find(|column| match self.engine {
+        self.table(table)?.iter().find(|column| self.named(column, name))
+    }
+
+    fn named(&self, column: &Column, name: &str) -> bool {
+        match self.engine {
             Engine::Postgres => column.name == name,
             Engine::MySql | Engine::Sqlite => column.name.eq_ignore_ascii_case(name),
-        })
+        }
     }
 }
 

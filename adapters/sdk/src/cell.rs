@@ -28,9 +28,16 @@ pub(crate) enum Cell {
 pub(crate) struct CellText<'r> {
     pub(crate) text: Cow<'r, str>,
     pub(crate) native_date: bool,
+    pub(crate) number: bool,
 }
 
 impl Cell {
+    /// A binary fraction by its shortest decimal digits; as text where no decimal holds it.
+    pub(crate) fn float(number: impl ToString) -> Self {
+        let digits = number.to_string();
+        digits.parse().map_or_else(|_| Self::Text(digits), Self::Decimal)
+    }
+
     /// The text of the cell, nothing when it is empty. Spaces at the end of a padded column are no content.
     pub(crate) fn text(
         &self,
@@ -44,15 +51,15 @@ impl Cell {
             Self::Text(text) if padded => normalize::decode_text(text.trim_end_matches(' '), encoding)?,
             Self::Text(text) => normalize::decode_text(text, encoding)?,
             Self::Bytes(bytes) => normalize::decode(bytes, encoding)?,
-            Self::Int(number) => plain(number.to_string()),
-            Self::Decimal(number) => plain(number.normalize().to_string()),
+            Self::Int(number) => return Ok(Some(number_text(number.to_string()))),
+            Self::Decimal(number) => return Ok(Some(number_text(number.normalize().to_string()))),
             Self::Bool(flag) => plain(if *flag { "1" } else { "0" }.to_owned()),
             Self::Date(date) => return Ok(Some(native(date.as_str().into()))),
             Self::DateTime(time) => return Ok(Some(native(day(*time)))),
             Self::Instant(time) => return Ok(Some(native(day(time.with_timezone(&time_zone).naive_local())))),
         };
         let empty = converted.value.trim().is_empty();
-        Ok((!empty).then(|| converted.map(|text| CellText { text, native_date: false })))
+        Ok((!empty).then(|| converted.map(|text| CellText { text, native_date: false, number: false })))
     }
 
     /// The cell as the text that compares equal in joins, without padding: nothing when it is empty.
@@ -67,13 +74,16 @@ impl Cell {
         }
     }
 
-    /// The cell as people read it; nothing for NULL.
+    /// The cell as people read it, bytes as text where they are some; nothing for NULL.
     pub(crate) fn shown(&self) -> Option<String> {
         Some(match self {
             Self::Null => return None,
             Self::Unfit => "(out of range)".to_owned(),
             Self::Text(text) | Self::Date(text) => text.clone(),
-            Self::Bytes(bytes) => format!("0x{}", hex::encode(bytes)),
+            Self::Bytes(bytes) => match std::str::from_utf8(bytes) {
+                Ok(text) if !text.chars().any(char::is_control) => text.to_owned(),
+                _ => format!("0x{}", hex::encode(bytes)),
+            },
             Self::Int(number) => number.to_string(),
             Self::Decimal(number) => number.to_string(),
             Self::Bool(flag) => flag.to_string(),
@@ -88,6 +98,8 @@ impl Cell {
             Self::Unfit => None,
             Self::Bytes(bytes) => String::from_utf8(bytes.clone()).ok(),
             Self::DateTime(time) => Some(time.format("%Y-%m-%d %H:%M:%S%.6f").to_string()),
+            // Sessions are in UTC, and MariaDB reads no offset.
+            Self::Instant(time) => Some(time.format("%Y-%m-%d %H:%M:%S%.6f").to_string()),
             other => other.shown(),
         }
     }
@@ -112,8 +124,12 @@ fn plain(text: String) -> Converted<Cow<'static, str>> {
     Converted::clean(Cow::Owned(text))
 }
 
+fn number_text(text: String) -> Converted<CellText<'static>> {
+    Converted::clean(CellText { text: text.into(), native_date: false, number: true })
+}
+
 fn native(text: Cow<'_, str>) -> Converted<CellText<'_>> {
-    Converted { value: CellText { text, native_date: true }, notes: Notes::NONE }
+    Converted { value: CellText { text, native_date: true, number: false }, notes: Notes::NONE }
 }
 
 fn day(time: NaiveDateTime) -> Cow<'static, str> {

@@ -16,6 +16,8 @@ pub(crate) struct InputText<'a> {
     pub(crate) text: Cow<'a, str>,
     /// The database itself holds a date: the text is `yyyy-MM-dd` whatever the mapping says of text dates.
     pub(crate) native_date: bool,
+    /// The database itself holds a number, which keeps no zeros at the front.
+    pub(crate) number: bool,
 }
 
 impl Inputs<'_> {

@@ -60,6 +60,8 @@ pub struct FieldQuality {
     pub suspect: u64,
     /// What is there and is no value.
     pub invalid: u64,
+    /// Values the record is looked up by and cannot be found by, since the register writes them in another way.
+    pub unfindable: u64,
     /// Reasons, with how often and what was found.
     pub reasons: BTreeMap<Cow<'static, str>, Reason>,
     filled: u64,
@@ -205,6 +207,13 @@ impl Tally {
             field.expected += 1;
             field.filled += u64::from(filled);
             field.clean += u64::from(filled);
+        }
+    }
+
+    /// A number its own lookup does not find as it is written.
+    pub(crate) fn unfindable(&mut self, leaf: usize) {
+        if let Some(field) = self.field(leaf) {
+            field.unfindable += 1;
         }
     }
 

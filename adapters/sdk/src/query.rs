@@ -1,6 +1,6 @@
 //! From a set of fields to statements that read just the columns these need, every value bound.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use proto::{FieldSet, options::v1::IdentifierKind};
 
@@ -18,7 +18,7 @@ mod sql;
 mod tests;
 
 use sql::Builder;
-pub(crate) use sql::{Statement, derived, quoted};
+pub(crate) use sql::{Statement, can_hold, derived, identifier, quoted};
 
 /// How to fetch one set of fields of a record type by one kind of key.
 #[derive(Debug)]
@@ -251,15 +251,23 @@ pub(crate) enum Slot {
     Literal(Bind),
     /// The n-th value given when the statement runs, as a column of this type compares it.
     Given(usize, crate::catalogue::ColumnType),
-    /// The same without its leading zero, as spreadsheets leave it.
-    GivenStripped(usize),
+    /// The same in its other form.
+    GivenOtherwise(usize),
     /// The same, padded to the column's width.
     GivenPadded(usize, usize),
 }
 
-/// A number as it stands where its leading zero was lost; unchanged when it has none.
-fn stripped(number: &str) -> &str {
-    number.strip_prefix('0').unwrap_or(number)
+/// The other form in which a number may stand: the code of a branch without its dash, any other without the leading zero
+/// that spreadsheets take; unchanged when it has neither.
+pub(crate) fn other_form(number: &str) -> Cow<'_, str> {
+    let branch = number.split_once('-').filter(|(stem, suffix)| {
+        let digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+        stem.len() == 10 && suffix.len() == 3 && digits(stem) && digits(suffix)
+    });
+    match branch {
+        Some((stem, suffix)) => Cow::Owned(format!("{stem}{suffix}")),
+        None => Cow::Borrowed(number.strip_prefix('0').unwrap_or(number)),
+    }
 }
 
 impl Statement {
@@ -270,7 +278,7 @@ impl Statement {
             .map(|slot| match slot {
                 Slot::Literal(bind) => bind.clone(),
                 Slot::Given(at, kind) => sql::bind(kind, given.get(*at).map(String::as_str)),
-                Slot::GivenStripped(at) => Bind::Text(given.get(*at).map(|text| stripped(text).to_owned())),
+                Slot::GivenOtherwise(at) => Bind::Text(given.get(*at).map(|text| other_form(text).into_owned())),
                 Slot::GivenPadded(at, width) => Bind::Text(given.get(*at).map(|text| format!("{text:<width$}"))),
             })
             .collect()

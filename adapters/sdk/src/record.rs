@@ -271,7 +271,12 @@ fn text<'r>(
     };
     let decoded = cell.text(encoding, time_zone, read.padded).map_err(Defect::reason)?;
     Ok(decoded.map(|decoded| {
-        let input = InputText { role: &plan.role, text: decoded.value.text, native_date: decoded.value.native_date };
+        let input = InputText {
+            role: &plan.role,
+            text: decoded.value.text,
+            native_date: decoded.value.native_date,
+            number: decoded.value.number,
+        };
         (input, decoded.notes)
     }))
 }
@@ -306,7 +311,7 @@ fn one_input<'t>(role: &'t str, text: &'t str) -> Inputs<'t> {
     if text.is_empty() {
         return Inputs::default();
     }
-    Inputs(vec![InputText { role, text: text.into(), native_date: false }])
+    Inputs(vec![InputText { role, text: text.into(), native_date: false, number: false }])
 }
 
 pub(crate) fn leaf_name(path: &[FieldDescriptor]) -> String {

@@ -13,8 +13,8 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tracing::{Instrument, info_span, warn};
 
 use crate::{
-    Adapter, DatabaseAddress, FetchRequest, Fetched, Functions, Mapping, MappingError, PoolOptions, RecordDescription,
-    SearchField, SearchRequest, SecretUrl, SourceDescription, SourceError,
+    Adapter, DatabaseAddress, FetchRequest, Fetched, Functions, Key, Mapping, MappingError, PoolOptions,
+    RecordDescription, SearchField, SearchRequest, SecretUrl, SourceDescription, SourceError,
     catalogue::{Catalogue, fit, unindexed},
     database::{Database, Failure, Row},
     plan::{Plan, RecordPlan, compile},
@@ -24,6 +24,7 @@ use crate::{
 };
 
 mod explain;
+mod findable;
 mod inspect;
 mod sample;
 mod search;
@@ -225,7 +226,11 @@ impl SqlSource {
         };
         let query = live.query(index, plan, request, self.options.rows_max)?;
         let key = [request.key.value.clone()];
-        let rows = self.rows(&query.statement, &key, &plan.from.name.value, self.options.rows_max).await?;
+        let rows = if names_nobody(&request.key) {
+            Vec::new()
+        } else {
+            self.rows(&query.statement, &key, &plan.from.name.value, self.options.rows_max).await?
+        };
         self.found(plan, query, rows, live, self.options.child_rows_max).await
     }
 
@@ -307,6 +312,13 @@ impl SqlSource {
         }
         Ok(rows)
     }
+}
+
+/// Whether a key is no number at all: nothing, zeros, a filler, or letters that no number has. Rows whose number is empty
+/// would be found by some, and a column of an old character set cannot be compared with others.
+fn names_nobody(key: &Key) -> bool {
+    let value = key.value.trim();
+    value.bytes().all(|byte| byte == b'0') || !value.is_ascii() || normalize::text(value).is_err()
 }
 
 /// What is asked of the database.

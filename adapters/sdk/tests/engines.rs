@@ -270,7 +270,9 @@ async fn a_mistyped_column_is_refused_with_its_line() {
         if database.engine != Engine::Sqlite {
             let error = source.ready().await.unwrap_err().to_string();
             assert!(
-                error.contains("field amendment_count: column firm.changes has a type this converter does not read"),
+                error.contains(
+                    "field amendment_count: column firm.changes holds dates or times, which integer does not read"
+                ),
                 "{error}"
             );
         }

@@ -13,10 +13,14 @@ pub(crate) enum Dialect {
     Sqlite,
 }
 
-/// PostgreSQL type, MySQL type, SQLite type; types not listed are the same everywhere. SQLite would turn decimals into
-/// floating-point numbers, so they are text there.
-const TYPES: [(&str, &str, &str); 3] =
-    [("BYTEA", "VARBINARY(1000)", "BLOB"), ("TIMESTAMP", "DATETIME(6)", "TIMESTAMP"), ("DECIMAL", "DECIMAL", "TEXT")];
+/// PostgreSQL type, MySQL type, SQLite type; types not listed are the same everywhere. SQLite turns decimals into
+/// floating-point numbers, which hold a percentage, but no amount of 21 digits: that is text there.
+const TYPES: [(&str, &str, &str); 4] = [
+    ("BYTEA", "VARBINARY(1000)", "BLOB"),
+    ("TIMESTAMP", "DATETIME(6)", "TIMESTAMP"),
+    ("DECIMAL(6,3)", "DECIMAL(6,3)", "DECIMAL"),
+    ("DECIMAL", "DECIMAL", "TEXT"),
+];
 
 /// A table of a reference database.
 #[derive(Debug)]
@@ -119,6 +123,7 @@ mod tests {
         assert_eq!(translated("BYTEA", Dialect::MySql), "VARBINARY(1000)");
         assert_eq!(translated("BYTEA", Dialect::Sqlite), "BLOB");
         assert_eq!(translated("DECIMAL(21,3) NOT NULL", Dialect::Sqlite), "TEXT NOT NULL");
+        assert_eq!(translated("DECIMAL(6,3)", Dialect::Sqlite), "DECIMAL");
         assert_eq!(translated("DECIMAL(21,3)", Dialect::MySql), "DECIMAL(21,3)");
         assert_eq!(translated("TIMESTAMP NOT NULL", Dialect::MySql), "DATETIME(6) NOT NULL");
         assert_eq!(translated("VARCHAR(12)", Dialect::Sqlite), "VARCHAR(12)");

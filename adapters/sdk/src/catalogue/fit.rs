@@ -7,6 +7,7 @@ use crate::{
     mapping::{EncodingChoice, Spanned, Table, Through},
     plan::{FieldPlan, RecordPlan},
     problem::{Problem, Problems, suggest},
+    query::can_hold,
 };
 
 /// Everything of a record's mapping that the database does not bear out.
@@ -98,8 +99,15 @@ impl<'a> Fit<'a> {
             self.problem(name, message);
             return false;
         }
-        for column in table.order.iter().chain(table.filters.iter().map(|(column, _)| column)) {
+        for column in &table.order {
             self.column(&name.value, column);
+        }
+        for (column, literal) in &table.filters {
+            let Some(found) = self.column(&name.value, column) else { continue };
+            if !can_hold(&found.kind, literal) {
+                let message = format!("column {}.{} holds {}, never \"{literal}\"", name.value, found.name, found.kind);
+                self.problem(column, message);
+            }
         }
         true
     }
@@ -117,6 +125,10 @@ impl<'a> Fit<'a> {
 
     fn column(&mut self, table: &str, column: &Spanned<String>) -> Option<&'a Column> {
         let found = self.catalogue.column(table, &column.value);
+        if self.catalogue.is_twice(table, &column.value) {
+            let message = format!("{table} has two columns {}; give one of them another name with AS", column.value);
+            self.problem(column, message);
+        }
         // A table that is not there has been reported.
         if let (None, Some(columns)) = (found, self.catalogue.table(table)) {
             let hint = suggest(&column.value, columns.iter().map(|column| column.name.as_str()));
@@ -138,10 +150,26 @@ impl<'a> Fit<'a> {
             let leading = field.input.columns().first().is_some_and(|first| first.role == used.role);
             let accepts = if leading { field.accepts } else { Accepts::Any };
             if !accepts.accept(&column.kind, self.catalogue.engine()) {
-                let message = format!("column {table}.{} has a type this converter does not read", column.name);
+                let message = format!(
+                    "column {table}.{} holds {}, which {} does not read{}",
+                    column.name,
+                    column.kind,
+                    field.convert,
+                    remedy(&column.kind)
+                );
                 self.problem(&used.column, message);
             }
         }
+    }
+}
+
+/// What to do about a column that no converter of a kind reads.
+fn remedy(kind: &ColumnType) -> &'static str {
+    match kind {
+        ColumnType::Unsupported(_) | ColumnType::Date | ColumnType::Uuid => {
+            "; a SELECT in place of the table can make text of it: CAST(… AS text), in MySQL CAST(… AS CHAR)"
+        }
+        _ => "",
     }
 }
 

@@ -2,8 +2,10 @@
 
 use std::{borrow::Cow, str::FromStr};
 
+use chrono::{Datelike, TimeDelta, Utc};
 use normalize::{
-    CodedValue, Conversion, Converted, DateFormat, Defect, IndustryVintage, MapKind, Note, Notes, PartialDate, Vintage,
+    CodedValue, Conversion, Converted, DateFormat, Defect, IndustryVintage, MapKind, Note, Notes, PartialDate,
+    PersonalId, Vintage,
 };
 use rust_decimal::Decimal;
 
@@ -12,6 +14,15 @@ use crate::{
     functions::{InputText, Inputs},
     value::{Address, IdentityDocument, Value},
 };
+
+/// Digits after the point that an amount may have.
+const MONEY_SCALE_MAX: u32 = 3;
+/// More than any amount: 18 digits before the point.
+const MONEY_END: Decimal = Decimal::from_parts(0xa764_0000, 0x0de0_b6b3, 0, false, 0);
+/// How far ahead of UTC a day may have begun somewhere.
+const DAY_AHEAD: TimeDelta = TimeDelta::hours(14);
+/// Digits of an insurance number.
+const INSURANCE_DIGITS: usize = 10;
 
 /// A value with notes, nothing because the row holds nothing, or the defect that keeps the value from being released.
 pub(crate) type Outcome = Conversion<Option<Value>>;
@@ -34,11 +45,13 @@ impl Converter {
             Self::Text => text(normalize::text(input)).map(|value| alarmed(value, input)),
             Self::OrgName => text(normalize::org_name(input)).map(|value| alarmed(value, input)),
             Self::PersonName => some(normalize::person_name(input), Value::Name).map(|value| alarmed(value, input)),
-            Self::PersonalId => some(normalize::personal_id(input), |id| Value::Text(id.as_str().to_owned())),
+            Self::PersonalId => some(personal_id(inputs), |id| Value::Text(id.as_str().to_owned())),
             Self::LegacyId => text(normalize::legacy_id(input)),
             Self::TaxCode => some(normalize::tax_code(input), |code| Value::Text(code.as_str().to_owned())),
-            Self::SocialInsuranceNumber => text(normalize::social_insurance_number(input)),
-            Self::HealthInsuranceCard => some(normalize::health_insurance_card(input), |card| Value::Text(card.number)),
+            Self::SocialInsuranceNumber => restored(inputs, |input| text(normalize::social_insurance_number(input))),
+            Self::HealthInsuranceCard => {
+                restored(inputs, |input| some(normalize::health_insurance_card(input), |card| Value::Text(card.number)))
+            }
             Self::CardObjectGroup(codes) => card_object_group(input, codes),
             Self::CardBenefitLevel => normalize::health_insurance_card(input)
                 .map(|card| Converted::clean(card.value.benefit_level.map(|level| Value::Int(level.into())))),
@@ -47,9 +60,9 @@ impl Converter {
             Self::Code(codes) => some(codes.convert(input), Value::Code),
             Self::Industry(vintage) => industry(inputs, *vintage),
             Self::Address(vintage) => address(inputs, *vintage),
-            Self::Money => some(normalize::vnd(input), Value::Money),
-            Self::Decimal => some(decimal(input), |number| Value::Text(number.normalize().to_string())),
-            Self::Integer => integer(input),
+            Self::Money => some(money(inputs), Value::Money),
+            Self::Decimal => some(decimal(inputs), |number| Value::Text(number.normalize().to_string())),
+            Self::Integer => integer(inputs),
             Self::Boolean => some(normalize::boolean(input), Value::Bool),
             Self::Document { codes, format } => document(inputs, codes, *format),
             Self::Derive(derive) => (derive.run)(inputs),
@@ -59,6 +72,24 @@ impl Converter {
 
 fn some<T>(conversion: Conversion<T>, value: impl FnOnce(T) -> Value) -> Outcome {
     conversion.map(|converted| converted.map(|inner| Some(value(inner))))
+}
+
+fn personal_id(inputs: &Inputs<'_>) -> Conversion<PersonalId> {
+    match inputs.0.first() {
+        Some(input) if input.number => normalize::personal_id_of_number(&input.text),
+        input => normalize::personal_id(input.map(|input| input.text.as_ref()).unwrap_or_default()),
+    }
+}
+
+/// An insurance number as it was before a column of numbers took the zero at its front.
+fn restored(inputs: &Inputs<'_>, convert: impl Fn(&str) -> Outcome) -> Outcome {
+    let Some(input) = inputs.0.first() else { return Ok(Converted::clean(None)) };
+    if !input.number || input.text.len() != INSURANCE_DIGITS - 1 {
+        return convert(&input.text);
+    }
+    let mut outcome = convert(&format!("0{}", input.text))?;
+    outcome.notes.insert(Note::LeadingZeroRestored);
+    Ok(outcome)
 }
 
 fn text(conversion: Conversion<Cow<'_, str>>) -> Outcome {
@@ -71,9 +102,25 @@ fn alarmed<T>(mut converted: Converted<T>, input: &str) -> Converted<T> {
     converted
 }
 
-fn decimal(input: &str) -> Conversion<Decimal> {
-    let (trimmed, notes) = trimmed(input);
-    Decimal::from_str(trimmed).map(|value| Converted { value, notes }).map_err(|_| Defect::BadNumber)
+/// An amount; a number of the database's own has a point nobody could take for the sign between thousands.
+fn money(inputs: &Inputs<'_>) -> Conversion<Decimal> {
+    let Some(input) = inputs.0.first() else { return Err(Defect::Empty) };
+    let amount = if input.number { own_number(&input.text)? } else { return normalize::vnd(&input.text) };
+    let negative = amount.is_sign_negative() && !amount.is_zero();
+    if negative || amount >= MONEY_END || amount.normalize().scale() > MONEY_SCALE_MAX {
+        return Err(Defect::OutOfRange);
+    }
+    Ok(Converted::clean(amount))
+}
+
+fn decimal(inputs: &Inputs<'_>) -> Conversion<Decimal> {
+    let Some(input) = inputs.0.first() else { return Err(Defect::Empty) };
+    if input.number { own_number(&input.text).map(Converted::clean) } else { normalize::decimal(&input.text) }
+}
+
+/// A number of the database's own, as it writes it.
+fn own_number(text: &str) -> Result<Decimal, Defect> {
+    Decimal::from_str(text).map_err(|_| Defect::BadNumber)
 }
 
 /// The text without spaces around it, and the note that it had some.
@@ -84,8 +131,8 @@ fn trimmed(input: &str) -> (&str, Notes) {
     (trimmed, notes)
 }
 
-fn integer(input: &str) -> Outcome {
-    let Converted { value: number, notes } = decimal(input)?;
+fn integer(inputs: &Inputs<'_>) -> Outcome {
+    let Converted { value: number, notes } = decimal(inputs)?;
     if !number.fract().is_zero() {
         return Err(Defect::BadNumber);
     }
@@ -95,18 +142,32 @@ fn integer(input: &str) -> Outcome {
 
 fn date(inputs: &Inputs<'_>, format: DateFormat, birth: bool) -> Outcome {
     let Some(input) = inputs.input("date") else { return Ok(Converted::clean(None)) };
-    let converted = match inputs.get("precision") {
-        Some(precision) if birth => normalize::birth_date_with_precision(&input.text, precision),
-        Some(precision) => normalize::partial_date_with_precision(&input.text, precision),
+    let (text, format) = written_date(input, format);
+    let mut converted = match inputs.get("precision") {
+        Some(precision) if birth => normalize::birth_date_with_precision(text, precision, format),
+        Some(precision) => normalize::partial_date_with_precision(text, precision, format),
         None => one_date(input, format, birth),
-    };
-    some(converted, Value::Date)
+    }?;
+    converted.notes.insert_if(birth && is_to_come(converted.value), Note::FutureDate);
+    some(Ok(converted), Value::Date)
+}
+
+/// Whether a date lies in the future wherever one is, as far as it is known.
+fn is_to_come(date: PartialDate) -> bool {
+    let today = (Utc::now() + DAY_AHEAD).date_naive();
+    let (year, month, day) = (i32::from(date.year), date.month.map(u32::from), date.day.map(u32::from));
+    (year, month.unwrap_or(1), day.unwrap_or(1)) > (today.year(), today.month(), today.day())
 }
 
 fn one_date(input: &InputText<'_>, format: DateFormat, birth: bool) -> Conversion<PartialDate> {
-    let format = if input.native_date { DateFormat::Iso } else { format };
-    let text = if format == DateFormat::Iso { day_of(&input.text) } else { &input.text };
+    let (text, format) = written_date(input, format);
     if birth { normalize::birth_date(text, format) } else { normalize::partial_date(text, format) }
+}
+
+/// The day and the form it is written in: the database's own for real dates, whatever the mapping says of text.
+fn written_date<'i>(input: &'i InputText<'_>, declared: DateFormat) -> (&'i str, DateFormat) {
+    let format = if input.native_date { DateFormat::Iso } else { declared };
+    (if format == DateFormat::Iso { day_of(&input.text) } else { &input.text }, format)
 }
 
 /// The day of a timestamp at midnight, as some engines write a date; any other text as it is.

@@ -14,12 +14,17 @@ use sqlx::{
 use super::{Ask, Bind, Row, column_row, pool::Connect, without_parameters};
 use crate::cell::Cell;
 
+/// The zone in which the server gives and takes points in time.
+const SESSION_ZONE: &str = "+00:00";
+
 pub(crate) struct Driver(MySqlConnectOptions);
 
 impl Driver {
     pub(super) fn new(url: &str) -> Result<Self, sqlx::Error> {
         // Statements are timed by the caller's span.
-        MySqlConnectOptions::from_str(url).map(|options| Self(options.disable_statement_logging()))
+        let options = MySqlConnectOptions::from_str(url)?.timezone(SESSION_ZONE.to_owned());
+        // In a SELECT of a mapping || means what it means to the server's own clients.
+        Ok(Self(options.pipes_as_concat(false).disable_statement_logging()))
     }
 }
 
@@ -84,8 +89,8 @@ fn cell(value: MySqlValueRef<'_>) -> Result<Cell, BoxDynError> {
         "TINYINT UNSIGNED" | "SMALLINT UNSIGNED" | "MEDIUMINT UNSIGNED" | "INT UNSIGNED" | "BIGINT UNSIGNED"
         | "YEAR" => whole(read::<u64>(value)?),
         "BIT" => whole(read::<&[u8]>(value)?.iter().fold(0, |bits, byte| bits << 8 | u64::from(*byte))),
-        "FLOAT" => Cell::Text(read::<f32>(value)?.to_string()),
-        "DOUBLE" => Cell::Text(read::<f64>(value)?.to_string()),
+        "FLOAT" => Cell::float(read::<f32>(value)?),
+        "DOUBLE" => Cell::float(read::<f64>(value)?),
         // A number of more digits than decimals hold is still one as text.
         "DECIMAL" => {
             let digits = read::<&[u8]>(value)?;
@@ -93,7 +98,12 @@ fn cell(value: MySqlValueRef<'_>) -> Result<Cell, BoxDynError> {
             number.map_or_else(|| characters(digits), Cell::Decimal)
         }
         "DATE" => Cell::Date(day(read::<&[u8]>(value)?)),
-        "DATETIME" | "TIMESTAMP" => moment(read::<&[u8]>(value)?),
+        "DATETIME" => moment(read::<&[u8]>(value)?),
+        // Kept as points in time and given in the session's zone; a DATETIME is given as it was written.
+        "TIMESTAMP" => match moment(read::<&[u8]>(value)?) {
+            Cell::DateTime(time) => Cell::Instant(time.and_utc()),
+            other => other,
+        },
         "TIME" => Cell::Text(time(read::<&[u8]>(value)?)),
         // Padded with zero bytes to its width.
         "BINARY" => {

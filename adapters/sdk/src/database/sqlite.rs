@@ -80,7 +80,7 @@ fn cell(value: SqliteValueRef<'_>) -> Result<Cell, BoxDynError> {
     let kind = value.type_info().name().to_owned();
     Ok(match kind.as_str() {
         "INTEGER" | "BOOLEAN" => Cell::Int(read::<i64>(value)?),
-        "REAL" => Cell::Text(read::<f64>(value)?.to_string()),
+        "REAL" => Cell::float(read::<f64>(value)?),
         "BLOB" => Cell::Bytes(read::<Vec<u8>>(value)?),
         // Text of another encoding than UTF-8 stays bytes, for the mapping's encoding to decode.
         _ => {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use normalize::{code_list, fold_name};
+use normalize::{code_list, fold_name, label_key};
 
 /// Canonical codes with their labels.
 pub(super) type List = BTreeMap<String, String>;
@@ -52,11 +52,12 @@ fn is_code(text: &str) -> bool {
     digits || letters
 }
 
-/// Reads the codes a column has: by themselves, by their labels, or not at all.
+/// Reads the codes a column has: by their labels, those without a label by themselves, or not at all. A label nothing is
+/// known of is no reason to take the code for the list's own: it may be the number of a row.
 pub(super) fn read(codes: &BTreeMap<String, String>, list_name: &str, own: Option<&List>) -> Reading {
     let mut reading = Reading::default();
     for (code, label) in codes {
-        let found = by_label(label, list_name, own).or_else(|| by_label(code, list_name, own));
+        let found = if label.is_empty() { by_code(code, list_name, own) } else { by_label(label, list_name, own) };
         match found {
             Some(canonical) => reading.known.insert(code.clone(), canonical),
             None => reading.unknown.insert(code.clone(), label.clone()),
@@ -65,49 +66,81 @@ pub(super) fn read(codes: &BTreeMap<String, String>, list_name: &str, own: Optio
     reading
 }
 
-/// The canonical code that bears a name.
+/// The canonical code that is written so, or that bears this name.
+fn by_code(code: &str, list_name: &str, own: Option<&List>) -> Option<String> {
+    let canonical = match own {
+        Some(list) => list.keys().find(|known| known.eq_ignore_ascii_case(code)).cloned(),
+        None => code_list(list_name)?.by_code(code).map(|entry| entry.code.to_owned()),
+    };
+    canonical.or_else(|| by_label(code, list_name, own))
+}
+
+/// The canonical code that bears a name: the whole of it, beside words that only say what kind of thing it is.
 fn by_label(label: &str, list_name: &str, own: Option<&List>) -> Option<String> {
-    if label.is_empty() {
-        return None;
-    }
-    let folded = worded(label);
-    match own {
-        Some(list) => {
-            let named = |code: &str, known: &str| worded(code) == folded || worded(known) == folded;
-            let exact = list.iter().find(|(code, known)| named(code, known));
-            // A label within another, where that leaves one: "nam" and "Nam giới".
-            let within = || {
-                let contains = |known: &str| {
-                    let known = worded(known);
-                    let words = |text: &str, part: &str| format!(" {text} ").contains(&format!(" {part} "));
-                    words(&known, &folded) || words(&folded, &known)
-                };
-                let mut found = list.iter().filter(|(_, known)| folded.len() >= 3 && contains(known));
-                found.next().filter(|_| found.next().is_none())
-            };
-            // The shared list knows more names; a register's own spells its codes in its own way.
-            let shared = || {
-                let known = shared(label, list_name)?;
-                list.keys().find(|code| code.eq_ignore_ascii_case(&known)).cloned()
-            };
-            exact.map(|(code, _)| code.clone()).or_else(shared).or_else(|| within().map(|(code, _)| code.clone()))
-        }
-        None => shared(label, list_name),
-    }
+    let bare = without_kind(label);
+    let mut names = [Some(label), bare.as_deref()].into_iter().flatten();
+    names.find_map(|name| match own {
+        Some(list) => in_own(name, list_name, list),
+        None => shared(name, list_name),
+    })
 }
 
-/// A label's words, without marks and signs.
-fn worded(label: &str) -> String {
-    let words = label.replace(|letter: char| !letter.is_alphanumeric(), " ");
-    fold_name(&words).split_whitespace().collect::<Vec<_>>().join(" ")
+/// A register's own list spells its codes in its own way; the shared list knows more names for what they mean.
+fn in_own(label: &str, list_name: &str, list: &List) -> Option<String> {
+    let named =
+        |code: &str, known: &str| code.eq_ignore_ascii_case(label) || names(known).any(|name| same(label, name));
+    let mut exact = list.iter().filter(|(code, known)| named(code, known));
+    if let Some((code, _)) = exact.next() {
+        return Some(code.clone()).filter(|_| exact.next().is_none());
+    }
+    // One meaning in the shared list is one meaning here: its number may be another's.
+    let meant = shared(label, list_name)?;
+    let mut alike = list.iter().filter(|(_, known)| shared(known, list_name).as_ref() == Some(&meant));
+    alike.next().map(|(code, _)| code.clone()).filter(|_| alike.next().is_none())
 }
 
-/// The same in a list all sectors share, also by the English label.
+/// A label, and each of the two words of "Vợ hoặc chồng".
+fn names(label: &str) -> impl Iterator<Item = &str> {
+    let words: Vec<&str> = label.split_whitespace().collect();
+    let either = match words[..] {
+        [one, "hoặc" | "hay" | "or", other] => [Some(one), Some(other)],
+        _ => [None, None],
+    };
+    std::iter::once(label).chain(either.into_iter().flatten())
+}
+
+/// Whether two labels are one name. Marks tell names apart, unless one was written without any.
+fn same(label: &str, known: &str) -> bool {
+    label_key(label) == label_key(known) || label.is_ascii() && label_key(label) == fold_name(&label_key(known))
+}
+
+/// A label without the words that say what kind of thing it names; nothing when it has none.
+fn without_kind(label: &str) -> Option<String> {
+    const BEFORE: [&str; 6] = ["giới tính", "tôn giáo", "nhóm máu", "dân tộc", "người", "quốc tịch"];
+    const AFTER: [&str; 1] = ["giới"];
+    let lower = label.trim().to_lowercase();
+    let start = BEFORE.iter().find_map(|kind| lower.strip_prefix(kind)?.strip_prefix(' '));
+    let bare = start.or_else(|| AFTER.iter().find_map(|kind| lower.strip_suffix(kind)?.strip_suffix(' ')))?;
+    Some(bare.trim().to_owned()).filter(|bare| !bare.is_empty())
+}
+
+/// The code of the list all sectors share that bears a name, also the English one.
 fn shared(label: &str, list_name: &str) -> Option<String> {
     let list = code_list(list_name)?;
     let english = || list.entries().iter().find(|entry| entry.label_en.eq_ignore_ascii_case(label.trim()));
-    let named = list.by_name(label).ok().or_else(english);
-    named.or_else(|| list.by_code(label)).map(|entry| entry.code.to_owned())
+    list.by_name(label).ok().or_else(english).map(|entry| entry.code.to_owned())
+}
+
+/// Codes that mean one thing in a register's own list and another in the shared list of that name: code, own meaning,
+/// shared meaning.
+pub(super) fn disputed(list_name: &str, list: &List) -> Vec<(String, String, String)> {
+    let Some(everywhere) = code_list(list_name) else { return Vec::new() };
+    let disputed = list.iter().filter_map(|(code, label)| {
+        let entry = everywhere.by_code(code)?;
+        let meant = shared(label, list_name)?;
+        (meant != entry.code).then(|| (code.clone(), label.clone(), entry.label_vi.to_owned()))
+    });
+    disputed.collect()
 }
 
 #[cfg(test)]
@@ -137,5 +170,62 @@ mod tests {
         let known: Vec<_> = reading.known.iter().map(|(code, canonical)| (code.as_str(), canonical.as_str())).collect();
         assert_eq!(known, [("0", "F"), ("1", "M"), ("2", "M"), ("F", "F")]);
         assert_eq!(reading.unknown.keys().collect::<Vec<_>>(), ["9"]);
+    }
+
+    fn list(entries: &[(&str, &str)]) -> List {
+        entries.iter().map(|(code, label)| ((*code).to_owned(), (*label).to_owned())).collect()
+    }
+
+    /// What each label is taken for in a list of a register's own.
+    fn taken(list_name: &str, own: &List, labels: &[&str]) -> Vec<Option<String>> {
+        labels.iter().map(|label| by_label(label, list_name, Some(own))).collect()
+    }
+
+    #[test]
+    fn a_word_that_turns_a_meaning_is_never_dropped() {
+        let marital = list(&[
+            ("UNKNOWN", "Chưa rõ"),
+            ("SINGLE", "Chưa kết hôn"),
+            ("MARRIED", "Đang có vợ hoặc chồng"),
+            ("DIVORCED", "Đã ly hôn"),
+            ("WIDOWED", "Góa"),
+        ]);
+        let labels = ["Kết hôn", "Chưa ly hôn", "Không góa", "rõ", "Không có vợ"];
+        assert_eq!(taken("marital_status", &marital, &labels), [None, None, None, None, None]);
+        let words = ["Độc thân", "Đã kết hôn", "Có chồng", "Ly hôn", "Góa chồng", "chưa kết hôn", "DOC THAN"];
+        let expected = ["SINGLE", "MARRIED", "MARRIED", "DIVORCED", "WIDOWED", "SINGLE", "SINGLE"];
+        assert_eq!(taken("marital_status", &marital, &words), expected.map(|code| Some(code.to_owned())));
+
+        let relation = list(&[("SPOUSE", "Vợ hoặc chồng"), ("CHILD", "Con"), ("PARENT", "Cha hoặc mẹ"), ("X", "Khác")]);
+        let in_law = ["Con dâu", "Con rể", "Vợ hoặc chồng cũ", "Vợ cũ", "Cha vợ", "Không khác", "Má"];
+        assert_eq!(taken("household_relation", &relation, &in_law), [const { None }; 7]);
+        let near = ["Vợ", "chồng", "Con", "Mẹ", "Cha hoặc mẹ"];
+        let expected = ["SPOUSE", "SPOUSE", "CHILD", "PARENT", "PARENT"];
+        assert_eq!(taken("household_relation", &relation, &near), expected.map(|code| Some(code.to_owned())));
+
+        let blood = list(&[("01", "Nhóm máu A"), ("04", "Nhóm máu O")]);
+        assert_eq!(taken("blood_type", &blood, &["O-", "O+", "A Rh-"]), [None, None, None]);
+        assert_eq!(by_label("O-", "blood_type", None), None);
+        assert_eq!(taken("blood_type", &blood, &["O", "nhóm máu A"]), ["04", "01"].map(|code| Some(code.to_owned())));
+        assert_eq!(by_label("Nam giới", "gender", None).as_deref(), Some("M"));
+    }
+
+    #[test]
+    fn a_number_two_lists_give_two_meanings_is_taken_by_its_meaning() {
+        let religion = list(&[("01", "Phật giáo"), ("99", "Không theo tôn giáo")]);
+        let labels = ["Khác", "Không", "Không tôn giáo", "Đạo Phật", "Tôn giáo Khác"];
+        let expected = [None, Some("99"), Some("99"), Some("01"), None].map(|code| code.map(str::to_owned));
+        assert_eq!(taken("religion", &religion, &labels), expected);
+        let expected = ("99".to_owned(), "Không theo tôn giáo".to_owned(), "Khác".to_owned());
+        assert_eq!(disputed("religion", &religion), [expected]);
+        assert_eq!(disputed("religion", &list(&[("01", "Phật giáo")])), []);
+    }
+
+    #[test]
+    fn a_label_nothing_is_known_of_says_that_the_code_is_no_code_of_the_list() {
+        let rows = list(&[("01", "Black"), ("02", "Asian"), ("03", "Thái")]);
+        let reading = read(&rows, "ethnicity", None);
+        assert_eq!(reading.known, list(&[("03", "03")]));
+        assert_eq!(reading.unknown.len(), 2);
     }
 }

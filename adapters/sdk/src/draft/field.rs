@@ -72,9 +72,17 @@ pub(super) fn field(
     label: &str,
 ) -> Written {
     let target = guess.target;
+    let (kept, counted) = without_row_numbers(guess, found, table);
+    let guess = &kept;
     let mut written = Written { remark: remark(guess, table, label), ..Written::default() };
     if guess.score < SURE {
         written.doubts.push(format!("is this {label}?"));
+    }
+    for (column, other) in counted {
+        written.doubts.push(format!(
+            "{column} refers to rows of {other}: unless its numbers are the official ones, read what they stand for in a SELECT"
+        ));
+        written.left_out |= guess.from.columns().is_empty() || guess.from.columns().contains(&column.as_str());
     }
     let mut options = vec![format!("convert = {}", string(&target.convert))];
     let facts = |column: &str| table.column(column).map(|column| column.facts);
@@ -128,6 +136,9 @@ pub(super) fn field(
             );
         }
         _ => {}
+    }
+    if ["person_name", "org_name", "text", "address"].contains(&target.convert.as_str()) {
+        options.extend(encoding(&guess.from, found, table, &mut written));
     }
     if target.required {
         options.push("required = true".to_owned());
@@ -194,6 +205,27 @@ fn format(column: &ColumnFacts, found: &Found, table: &Named<'_>, written: &mut 
     }
 }
 
+/// The encoding of bytes, which have none of their own; that of text stands at the head of the file.
+fn encoding(from: &From, found: &Found, table: &Named<'_>, written: &mut Written) -> Option<String> {
+    let own = table.facts.name == found.table;
+    let columns = from.columns();
+    let held = |column: &&&str| table.column(column).is_some_and(|column| column.facts.kind == ColumnType::Bytes);
+    columns.iter().find(held)?;
+    let seen = found.sample.as_ref().filter(|_| own).and_then(|sample| sample.encoding(&columns));
+    match seen {
+        Some(name) => {
+            if name != "utf-8" {
+                written.doubts.push("most of its sampled bytes read well in this encoding".to_owned());
+            }
+            Some(format!("encoding = {}", string(name)))
+        }
+        None => {
+            written.doubts.push("which encoding are these bytes in? Nothing tells; say encoding = …".to_owned());
+            None
+        }
+    }
+}
+
 /// The list of a code, and the table from the register's own codes where they are others.
 fn code(
     column: &ColumnFacts,
@@ -206,6 +238,17 @@ fn code(
 ) {
     let codes = held(column, found, table);
     options.push(format!("list = {}", string(list)));
+    if let Some(other) = row_numbers(column, found, table) {
+        // The numbers of rows happen to look like codes; what each stands for is written in the other table only.
+        written.left_out = true;
+        written.doubts.push(format!(
+            "it refers to rows of {other}, and what their numbers stand for is not read here: read the name there in a \
+             SELECT, or say values = {{ 1 = {}, … }}",
+            string(&first(list, lists.own(list)))
+        ));
+        options.push("values = { 1 = \"?\" }".to_owned());
+        return;
+    }
     if lists.own(list).is_none() && code_list(list).is_none() {
         if codes.is_empty() {
             written.left_out = true;
@@ -218,6 +261,11 @@ fn code(
         let labelled =
             codes.iter().map(|(code, label)| (code.clone(), if label.is_empty() { code } else { label }.clone()));
         lists.declared.insert(list.to_owned(), labelled.collect());
+    }
+    if found.codes.contains_key(&column.name) && table.facts.reference(&column.name).is_none() {
+        written
+            .doubts
+            .push("what its codes stand for was read in a table of like name; no foreign key says so".to_owned());
     }
     lists.needed.insert(list.to_owned());
     let own = lists.own(list);
@@ -237,9 +285,21 @@ fn code(
     };
     let direct = codes.iter().all(|(code, label)| {
         let own = themselves.known.get(code).cloned().or_else(|| restored(code));
-        own.is_some() && (label.is_empty() || reading.known.get(code).is_none_or(|known| Some(known) == own.as_ref()))
+        own.is_some() && (label.is_empty() || reading.known.get(code) == own.as_ref())
     });
+    if let Some(list_of_its_own) = own {
+        for (code, meaning, other) in codes::disputed(list, list_of_its_own) {
+            written.doubts.push(format!("{code} is \"{meaning}\" in the list below, elsewhere it is \"{other}\""));
+        }
+    }
     if direct {
+        let counted = |code: &String| code.len() == 1 && code.bytes().all(|byte| byte.is_ascii_digit());
+        if codes.iter().any(|(code, label)| label.is_empty() && counted(code)) {
+            written.doubts.push(format!(
+                "nothing but their form says that its numbers are the codes of the list: {}",
+                of_list(list, own).join(", ")
+            ));
+        }
         return;
     }
     let open: Vec<_> = reading
@@ -248,14 +308,7 @@ fn code(
         .map(|(code, label)| if label.is_empty() { code.clone() } else { format!("{code} ({})", plain(label)) })
         .collect();
     if !open.is_empty() {
-        let known: Vec<_> = match own {
-            Some(list) => list.iter().map(|(code, label)| format!("{code} {label}")).take(12).collect(),
-            None => code_list(list)
-                .map(|list| {
-                    list.entries().iter().map(|entry| format!("{} {}", entry.code, entry.label_vi)).take(12).collect()
-                })
-                .unwrap_or_default(),
-        };
+        let known = of_list(list, own);
         let list = if known.is_empty() { String::new() } else { format!("; the list has {}", known.join(", ")) };
         written
             .doubts
@@ -270,6 +323,49 @@ fn code(
     let values: Vec<_> =
         reading.known.iter().map(|(code, known)| format!("{} = {}", key(code), string(known))).collect();
     options.push(format!("values = {{ {} }}", values.join(", ")));
+}
+
+/// The first codes of a list with their labels.
+fn of_list(list: &str, own: Option<&List>) -> Vec<String> {
+    match own {
+        Some(list) => list.iter().map(|(code, label)| format!("{code} {label}")).take(12).collect(),
+        None => {
+            let entries = code_list(list).map(|list| list.entries()).unwrap_or_default();
+            entries.iter().map(|entry| format!("{} {}", entry.code, entry.label_vi)).take(12).collect()
+        }
+    }
+}
+
+/// A guess without the parts of an address that count rows of another table, and what they were: column and table. A
+/// column that is the only one stays, to be left out as a whole.
+fn without_row_numbers<'t>(guess: &Guess<'t>, found: &Found, table: &Named<'_>) -> (Guess<'t>, Vec<(String, String)>) {
+    let mut kept = guess.clone();
+    let other = |column: &str| row_numbers(table.column(column)?.facts, found, table);
+    let mut counted = Vec::new();
+    match &mut kept.from {
+        From::Roles(roles) if guess.target.convert == "address" => roles.retain(|(_, column)| {
+            let other = other(column);
+            counted.extend(other.map(|other| (column.clone(), other.to_owned())));
+            other.is_none()
+        }),
+        From::Column(column)
+            if matches!(guess.target.convert.as_str(), "text" | "integer" | "decimal" | "industry_code") =>
+        {
+            counted.extend(other(column).map(|other| (column.clone(), other.to_owned())));
+        }
+        _ => {}
+    }
+    if kept.from.columns().is_empty() {
+        kept.from = guess.from.clone();
+    }
+    (kept, counted)
+}
+
+/// The table whose rows a column's numbers count, unless its names were read.
+fn row_numbers<'t>(column: &ColumnFacts, found: &Found, table: &Named<'t>) -> Option<&'t str> {
+    let named = table.facts.name == found.table && found.codes.contains_key(&column.name);
+    let (other, _) = table.facts.reference(&column.name).filter(|_| !named)?;
+    matches!(column.kind, ColumnType::Int | ColumnType::Number | ColumnType::Uuid).then_some(other)
 }
 
 fn first(list: &str, own: Option<&List>) -> String {

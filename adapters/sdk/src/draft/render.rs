@@ -6,11 +6,11 @@ use super::{
     DraftRequest, Found,
     codes::List,
     field::{Lists, Written, field},
-    guess::{Guess, Named, SURE, possible},
+    guess::{Guess, Named, NamedColumn, SURE, possible},
     inventory::Inventory,
     structure::{Shape, join},
 };
-use crate::Engine;
+use crate::{Engine, catalogue::ColumnType};
 
 /// Other tables named beside the one taken.
 const TABLES_NAMED: usize = 4;
@@ -93,8 +93,9 @@ fn head(
 fn encoding(found: &Found, shape: &Shape<'_>) -> Option<&'static str> {
     let textual = ["person_name", "org_name", "text", "address"];
     let guesses = shape.fields.iter().filter(|guess| textual.contains(&guess.target.convert.as_str()));
-    let columns: Vec<&str> = guesses.flat_map(|guess| guess.from.columns()).collect();
-    found.sample.as_ref()?.encoding(&columns)
+    let sample = found.sample.as_ref()?;
+    let columns = guesses.flat_map(|guess| guess.from.columns()).filter(|column| !sample.bytes(column));
+    sample.encoding(&columns.collect::<Vec<_>>())
 }
 
 fn list(text: &mut String, name: &str, list: &List) {
@@ -122,7 +123,14 @@ fn record(
     let beside = if others.is_empty() { String::new() } else { format!("; other tables: {}", others.join(", ")) };
     let _ = writeln!(text, "table = {} # {mine:.1}{beside}", string(&shape.table));
     if let Some((column, value)) = &shape.alive {
-        let _ = writeln!(text, "where = {{ {} = {value} }} # DOUBT: only rows that are not deleted", key(column));
+        let empty = found.sample.as_ref().map(|sample| sample.empty(column));
+        let left_out = match empty {
+            Some((0, _)) => String::new(),
+            Some((empty, rows)) => format!("; it is NULL in {empty} of {rows} sampled rows, which this leaves out"),
+            None => "; rows where it is NULL are left out".to_owned(),
+        };
+        let doubt = format!("DOUBT: only rows that are not deleted{left_out}");
+        let _ = writeln!(text, "where = {{ {} = {value} }} # {doubt}", key(column));
     }
     if !shape.order.is_empty() {
         let _ = writeln!(text, "order = {}", columns(&shape.order));
@@ -130,7 +138,7 @@ fn record(
     if let Some(column) = &shape.as_of {
         let _ = writeln!(text, "as_of = {}", string(column));
     }
-    lookup(text, shape, main);
+    lookup(text, found, shape, main);
     let _ = writeln!(text, "\n[record.fields]");
     let mut mapped = Vec::new();
     for guess in &shape.fields {
@@ -188,26 +196,60 @@ fn parts(
 
 fn push(text: &mut String, written: &Written) {
     for doubt in &written.doubts {
-        let _ = writeln!(text, "# DOUBT: {doubt}");
+        let _ = writeln!(text, "# DOUBT: {}", plain(doubt));
     }
     let out = if written.left_out { "# " } else { "" };
-    let _ = writeln!(text, "{out}{} # {}", written.line, written.remark);
+    let _ = writeln!(text, "{out}{} # {}", written.line, plain(&written.remark));
 }
 
-fn lookup(text: &mut String, shape: &Shape<'_>, main: &Named<'_>) {
+fn lookup(text: &mut String, found: &Found, shape: &Shape<'_>, main: &Named<'_>) {
     let _ = writeln!(text, "\n[record.lookup]");
-    for (kind, column, score) in &shape.lookup {
+    for (at, (kind, ..)) in shape.lookup.iter().enumerate() {
+        if shape.lookup.iter().take(at).any(|(before, ..)| before == kind) {
+            continue;
+        }
         let name = kind.as_str_name().to_ascii_lowercase();
-        let indexed = main.column(column).is_none_or(|column| column.facts.indexed);
+        let of_kind = || shape.lookup.iter().filter(|(known, ..)| known == kind);
+        for (_, column, _) in of_kind().filter(|(_, column, _)| several_rows(found, column, main)) {
+            several(text, column, main);
+        }
+        let held: Vec<String> = of_kind().map(|(_, column, _)| column.clone()).collect();
+        let score = of_kind().map(|(.., score)| *score).fold(1.0, f64::min);
+        let indexed = held.iter().all(|name| main.column(name).is_none_or(|column| column.facts.indexed));
         let mut remark = format!("{score:.2}");
-        if *score < SURE {
+        if score == 0.0 {
+            remark += "; DOUBT: no column looks like that number; this one only stands in its place";
+        } else if score < SURE {
             remark += "; DOUBT: does this column hold that number?";
         }
         if !indexed {
             remark += "; DOUBT: no index begins with it, so a lookup walks the whole table";
         }
-        let _ = writeln!(text, "{name} = [{}] # {remark}", string(column));
+        let _ = writeln!(text, "{name} = {} # {remark}", columns(&held));
     }
+}
+
+/// Whether rows share a number: the key tells them apart by something else besides, or some of the sampled do.
+fn several_rows(found: &Found, column: &str, main: &Named<'_>) -> bool {
+    let key = main.facts.key();
+    let sampled = found.sample.as_ref().is_some_and(|sample| sample.repeats(column));
+    key.len() > 1 && key.contains(&column) || sampled
+}
+
+/// Says that every row of a number is released, and which column may say that a row is an old one.
+fn several(text: &mut String, column: &str, main: &Named<'_>) {
+    let ends = |column: &&NamedColumn<'_>| column.names.iter().any(|name| name.mean("until"));
+    let old = main.columns.iter().find(ends).map(|column| {
+        format!(
+            "; if {0} ends a row's validity, read the rows that hold with SELECT … WHERE {0} IS NULL",
+            column.facts.name
+        )
+    });
+    let _ = writeln!(
+        text,
+        "# DOUBT: several rows have one {column}, and each is given out as a record that holds now{}",
+        old.unwrap_or_default()
+    );
 }
 
 /// What was not found, and what of the table nobody reads.
@@ -222,7 +264,7 @@ fn missing(text: &mut String, found: &Found, shape: &Shape<'_>, main: &Named<'_>
     let lines: Vec<_> = open
         .map(|target| {
             let maybe = possible(&found.targets, target, main, &read, found.sample.as_ref());
-            let maybe: Vec<_> = maybe.iter().map(|(column, score)| format!("{column} {score:.2}")).collect();
+            let maybe: Vec<_> = maybe.iter().map(|(column, score)| format!("{} {score:.2}", plain(column))).collect();
             let label = &found.record_type.fields[target.leaf].label_vi;
             let maybe = if maybe.is_empty() { String::new() } else { format!("; perhaps {}", maybe.join(", ")) };
             format!("#   {} ({label}){maybe}", target.path)
@@ -231,11 +273,23 @@ fn missing(text: &mut String, found: &Found, shape: &Shape<'_>, main: &Named<'_>
     if !lines.is_empty() {
         let _ = writeln!(text, "# Fields nothing was found for:\n{}", lines.join("\n"));
     }
-    let unread = main.facts.columns.iter().filter(|column| !read.contains(&column.name.as_str()));
+    let addresses = found.targets.all.iter().any(|target| target.convert == "address" && !taken(target.leaf));
+    let unread = main.columns.iter().filter(|column| !read.contains(&column.facts.name.as_str()));
     let unread: Vec<_> = unread
-        .map(|column| match plain(&column.comment) {
-            comment if comment.is_empty() => format!("#   {}", column.name),
-            comment => format!("#   {} ({comment})", column.name),
+        .map(|column| {
+            let comment = match plain(&column.facts.comment) {
+                comment if comment.is_empty() => String::new(),
+                comment => format!(" ({comment})"),
+            };
+            let address = addresses && column.names.iter().any(|name| name.mean("address"));
+            let hint = match &column.facts.kind {
+                ColumnType::Unsupported(_) => {
+                    format!("; no converter reads {}: CAST it in a SELECT", column.facts.kind)
+                }
+                _ if address => "; DOUBT: an address, but which of those above?".to_owned(),
+                _ => String::new(),
+            };
+            format!("#   {}{comment}{hint}", plain(&column.facts.name))
         })
         .collect();
     if !unread.is_empty() {
@@ -264,25 +318,31 @@ fn beside_it(
         let on: Vec<(String, String)> = match forward {
             Some(reference) => reference.others.iter().cloned().zip(reference.columns.iter().cloned()).collect(),
             None => match join(table, main) {
-                Some((on, _)) => on,
-                None => continue,
+                // Equal names are a reason only where the name is the key's: "name" is in every other table.
+                Some((on, declared)) if declared || on.iter().all(|(_, own)| main.facts.key() == [own.as_str()]) => on,
+                _ => continue,
             },
         };
         let alias = format!("t{}", joins.len() + 1);
         let mut used = false;
         for target in &open {
             let best = possible(&found.targets, target, table, &[], None).into_iter().next();
-            let Some((column, score)) = best.filter(|(_, score)| *score >= BESIDE) else { continue };
+            // The SELECT stands in comments, where a name has one line.
+            let fits = |(column, score): &(String, f64)| *score >= BESIDE && *column == plain(column);
+            let Some((column, score)) = best.filter(fits) else { continue };
             lines.push(format!("#   {}: {}.{column} {score:.2}", target.path, table.facts.name));
-            let quoted = crate::query::quoted(inventory.engine, &column);
-            selected.push(format!("{alias}.{quoted} AS {alias}_{}", column.to_lowercase()));
+            let quoted = crate::query::identifier(inventory.engine, &column);
+            let wanted = format!("{alias}.{quoted} AS {alias}_{}", column.to_lowercase());
+            if !selected.contains(&wanted) {
+                selected.push(wanted);
+            }
             used = true;
         }
         if used {
             let on: Vec<_> = on
                 .iter()
                 .map(|(other, own)| {
-                    let quote = |name: &str| crate::query::quoted(inventory.engine, name);
+                    let quote = |name: &str| crate::query::identifier(inventory.engine, name);
                     format!("{alias}.{} = r.{}", quote(other), quote(own))
                 })
                 .collect();
@@ -291,7 +351,6 @@ fn beside_it(
         }
     }
     if !lines.is_empty() {
-        selected.dedup();
         let name = crate::query::quoted(inventory.engine, &main.facts.name);
         let _ = writeln!(
             text,

@@ -10,7 +10,7 @@ use crate::{
     catalogue::ColumnType,
     cell::Cell,
     database::{Database, Failure},
-    query::quoted,
+    query::{identifier, quoted},
 };
 
 /// Rows read of a table.
@@ -20,9 +20,9 @@ pub(super) const CODES_MAX: usize = 300;
 /// Date formats, the less forgiving first.
 const FORMATS: [&str; 6] = ["yyyy-MM-dd", "yyyyMMdd", "dd/MM/yyyy", "dd-MM-yyyy", "dd.MM.yyyy", "yyyyMM"];
 
-/// Some cells of each column, without the empty ones.
+/// Some cells of each column, without the empty ones, and of how many rows.
 #[derive(Debug, Default)]
-pub(super) struct Sample(BTreeMap<String, Vec<Cell>>);
+pub(super) struct Sample(BTreeMap<String, Vec<Cell>>, usize);
 
 /// Reads the first rows of a table.
 pub(super) async fn sample(database: &Database, inventory: &Inventory, table: &TableFacts) -> Result<Sample, Failure> {
@@ -31,14 +31,16 @@ pub(super) async fn sample(database: &Database, inventory: &Inventory, table: &T
     let names: Vec<_> = readable.iter().map(|column| name(inventory, &column.name)).collect();
     let sql = format!("SELECT {} FROM {} LIMIT {ROWS}", names.join(", "), quoted(inventory.engine, &table.name));
     let mut cells: BTreeMap<String, Vec<Cell>> = BTreeMap::new();
-    for row in database.rows(&Arc::from(sql), &[]).await? {
+    let rows = database.rows(&Arc::from(sql), &[]).await?;
+    let count = rows.len();
+    for row in rows {
         for (column, cell) in readable.iter().zip(row) {
             if cell.key().is_some_and(|text| !text.trim().is_empty()) || matches!(cell, Cell::Bytes(_)) {
                 cells.entry(column.name.clone()).or_default().push(cell);
             }
         }
     }
-    Ok(Sample(cells))
+    Ok(Sample(cells, count))
 }
 
 /// Codes and labels of a table of codes; nothing when it is too long to be one.
@@ -61,7 +63,7 @@ pub(super) async fn codes(
 
 /// A column's name is one name, dots or not.
 fn name(inventory: &Inventory, column: &str) -> String {
-    column.split('.').map(|part| quoted(inventory.engine, part)).collect::<Vec<_>>().join(".")
+    identifier(inventory.engine, column)
 }
 
 impl Sample {
@@ -87,6 +89,7 @@ impl Sample {
             (texts.len() >= 3).then(|| accepted as f64 / texts.len() as f64)
         };
         match convert {
+            "personal_id" if self.numbers(column) => share(&|text| normalize::personal_id_of_number(text).is_ok()),
             "personal_id" => share(&|text| normalize::personal_id(text).is_ok()),
             "legacy_id" => share(&|text| normalize::legacy_id(text).is_ok()),
             "tax_code" => share(&|text| normalize::tax_code(text).is_ok()),
@@ -98,6 +101,11 @@ impl Sample {
             "person_name" => share(&|text| !text.chars().any(|letter| letter.is_ascii_digit())),
             "partial_date" | "birth_date" if self.native_dates(column) => Some(1.0),
             "partial_date" | "birth_date" => self.format(column).map(|(_, share)| share),
+            // A date with its signs is no text of another kind.
+            "text" => {
+                let dates = self.format(column).filter(|(format, _)| format.contains(['-', '/', '.']));
+                dates.filter(|(_, share)| texts.len() >= 3 && *share > 0.9).map(|_| 0.0)
+            }
             "code" => {
                 let list = list.and_then(code_list)?;
                 // Codes of the register's own are no evidence against the list, names of the list are for it.
@@ -105,6 +113,27 @@ impl Sample {
             }
             _ => None,
         }
+    }
+
+    /// Whether a column holds bytes, which tell nothing of the columns of text beside it.
+    pub(super) fn bytes(&self, column: &str) -> bool {
+        self.0.get(column).is_some_and(|cells| cells.iter().any(|cell| matches!(cell, Cell::Bytes(_))))
+    }
+
+    /// Whether a column's type is a number, which keeps no zeros at the front.
+    fn numbers(&self, column: &str) -> bool {
+        let number = |cell: &Cell| matches!(cell, Cell::Int(_) | Cell::Decimal(_));
+        self.0.get(column).is_some_and(|cells| cells.iter().all(number))
+    }
+
+    /// How many rows hold nothing there, and how many were read.
+    pub(super) fn empty(&self, column: &str) -> (usize, usize) {
+        (self.1.saturating_sub(self.0.get(column).map_or(0, Vec::len)), self.1)
+    }
+
+    /// Whether some value stands in several rows.
+    pub(super) fn repeats(&self, column: &str) -> bool {
+        self.distinct(column).values().any(|count| *count > 1)
     }
 
     pub(super) fn native_dates(&self, column: &str) -> bool {

@@ -149,6 +149,17 @@ fn lookup(
         };
         lookup.extend(best.or_else(key));
     }
+    if lookup.is_empty() {
+        // No number names the record's own subject: the people in it are looked for.
+        let people = fields.iter().filter(|guess| guess.target.convert == "personal_id");
+        lookup.extend(people.filter_map(|guess| match &guess.from {
+            From::Column(column) => Some((IdentifierKind::PersonalId, column.clone(), guess.score)),
+            _ => None,
+        }));
+        let key = main.columns.iter().find(|column| column.facts.key).or_else(|| main.columns.first());
+        let instead = key.filter(|_| lookup.is_empty());
+        lookup.extend(instead.map(|column| (IdentifierKind::PersonalId, column.facts.name.clone(), 0.0)));
+    }
     lookup
 }
 

@@ -33,7 +33,8 @@ pub(crate) fn derived(select: &str) -> String {
     format!("(\n{select}\n)")
 }
 
-fn identifier(engine: Engine, name: &str) -> String {
+/// A column's name in the engine's quotes.
+pub(crate) fn identifier(engine: Engine, name: &str) -> String {
     let mark = if engine == Engine::MySql { '`' } else { '"' };
     let mut quoted = String::with_capacity(name.len() + 2);
     quoted.push(mark);
@@ -65,6 +66,11 @@ pub(super) fn bind(kind: &ColumnType, value: Option<&str>) -> Bind {
         | ColumnType::Enumeration
         | ColumnType::Unsupported(_) => Bind::Text(owned()),
     }
+}
+
+/// Whether a column of this type can hold the value at all.
+pub(crate) fn can_hold(kind: &ColumnType, value: &str) -> bool {
+    !matches!(bind(kind, Some(value)), Bind::Int(None) | Bind::Bool(None) | Bind::Text(None))
 }
 
 pub(super) struct Builder<'a> {
@@ -298,8 +304,8 @@ impl<'a> Builder<'a> {
         let _ = write!(self.sql, " FROM {name} {alias}");
     }
 
-    /// One of the columns equals value 0, or value 0 without the leading zero a spreadsheet took from it: the engine
-    /// reads such a number and marks it, so it must find it, too.
+    /// One of the columns equals value 0, or its other form, without the leading zero a spreadsheet took from it or a
+    /// branch's dash: the engine reads such a number and marks it, so it must find it, too.
     fn any_equal(&mut self, table: &Table, alias: &str, columns: &[Spanned<String>]) {
         self.push("(");
         for (at, column) in columns.iter().enumerate() {
@@ -311,7 +317,7 @@ impl<'a> Builder<'a> {
                 self.push(" IN (");
                 self.given(table, &column.value, 0);
                 self.push(", ");
-                self.placeholder(Slot::GivenStripped(0), &kind);
+                self.placeholder(Slot::GivenOtherwise(0), &kind);
                 self.push(", ");
                 self.placeholder(Slot::GivenPadded(0, *width), &kind);
                 self.push(")");
@@ -319,7 +325,7 @@ impl<'a> Builder<'a> {
                 self.push(" IN (");
                 self.given(table, &column.value, 0);
                 self.push(", ");
-                self.placeholder(Slot::GivenStripped(0), &kind);
+                self.placeholder(Slot::GivenOtherwise(0), &kind);
                 self.push(")");
             } else {
                 self.push(" = ");

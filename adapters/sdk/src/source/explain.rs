@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::SqlSource;
 use normalize::PartialDate;
+use proto::options::v1::IdentifierKind;
 
 use crate::{
     Criterion, CriterionKind, Engine, SourceError,
@@ -11,8 +12,8 @@ use crate::{
     query::{self, Query, Statement},
 };
 
-/// A value no key has.
-const ANY_KEY: &str = "0";
+/// What a search is explained with where the value does not matter.
+const ANY: &str = "0";
 
 /// How one lookup or search would be run.
 #[derive(Debug, Clone)]
@@ -35,7 +36,7 @@ impl SqlSource {
             for lookup in &record.lookup {
                 let query = Query::new(record, lookup.kind, &record.mapped, &live.catalogue, self.options.rows_max);
                 let by = lookup.kind.as_str_name().to_ascii_lowercase();
-                statements.extend(query.map(|query| (by, query.statement, vec![ANY_KEY.to_owned()])));
+                statements.extend(query.map(|query| (by, query.statement, vec![number(lookup.kind).to_owned()])));
             }
             for search in &record.search {
                 let criteria = [any(search.kind)];
@@ -63,12 +64,24 @@ impl SqlSource {
     }
 }
 
+/// A number of the right form that is never issued: a planner that knows how many rows are empty takes another way for
+/// those.
+const fn number(kind: IdentifierKind) -> &'static str {
+    match kind {
+        IdentifierKind::PersonalId => "052199999999",
+        IdentifierKind::LegacyId => "219999999",
+        IdentifierKind::SocialInsuranceNumber | IdentifierKind::EnterpriseCode => "4199999999",
+        IdentifierKind::BudgetUnitCode => "1999999",
+        IdentifierKind::Unspecified => ANY,
+    }
+}
+
 /// A criterion with a value of no meaning.
 fn any(kind: CriterionKind) -> Criterion {
     match kind {
-        CriterionKind::PersonName => Criterion::PersonName(ANY_KEY.to_owned()),
-        CriterionKind::OrganisationName => Criterion::OrganisationName(ANY_KEY.to_owned()),
+        CriterionKind::PersonName => Criterion::PersonName(ANY.to_owned()),
+        CriterionKind::OrganisationName => Criterion::OrganisationName(ANY.to_owned()),
         CriterionKind::BirthDate => Criterion::BirthDate(PartialDate { year: 1985, month: None, day: None }),
-        CriterionKind::Commune => Criterion::Commune(ANY_KEY.to_owned()),
+        CriterionKind::Commune => Criterion::Commune(ANY.to_owned()),
     }
 }

@@ -40,7 +40,7 @@ pub struct InspectedField {
 pub struct InspectedColumn {
     /// Table and column with a dot between.
     pub name: String,
-    /// What it holds, as text; bytes as `0x` and hexadecimal digits. Nothing: NULL.
+    /// What it holds, as text; bytes that are no UTF-8 as `0x` and hexadecimal digits. Nothing: NULL.
     pub text: Option<String>,
 }
 

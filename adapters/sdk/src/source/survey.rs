@@ -8,7 +8,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use chrono::Utc;
 use tokio::time::timeout;
 
-use super::{Found, Live, SqlSource, inspect};
+use super::{Found, Live, SqlSource, findable, inspect};
 use crate::{
     SourceError,
     catalogue::{key, tables, unindexed},
@@ -137,6 +137,15 @@ impl SqlSource {
         Ok(tally.quality)
     }
 
+    /// Whether an index can serve pages by these columns; without one every page walks the whole table.
+    pub async fn pages_are_indexed(&self, record_type: &str, key: &[String]) -> Result<bool, SourceError> {
+        let index = self.index(record_type)?;
+        let live = self.fitting(index).await?;
+        let table = &self.plan.records[index].from.name.value;
+        let first = key.first().and_then(|column| live.catalogue.column(table, column));
+        Ok(first.is_none_or(|column| column.indexed))
+    }
+
     async fn count_page(
         &self,
         plan: &RecordPlan,
@@ -152,6 +161,9 @@ impl SqlSource {
             let children = found.children_of(row);
             let mut seen = |field, filled| tally.seen(field, filled);
             let record = record::observed(plan, &found.query, row, &children, self.plan.time_zone, &mut seen);
+            for leaf in findable::unfindable(plan, &found.query, &live.catalogue, row, &record) {
+                tally.unfindable(leaf);
+            }
             if tally.record(&record, now) {
                 tally.examples(&record, &inspect::fields(plan, &found.query, row, &children, &record.message));
             }

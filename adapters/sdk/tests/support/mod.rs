@@ -99,9 +99,12 @@ fn translated(sql: &str, engine: Engine) -> String {
     let words: &[(&str, &str)] = match engine {
         Engine::Postgres => return postgres_bytes(sql),
         Engine::MySql => &[(" BYTEA", " VARBINARY(1000)"), (" TIMESTAMP", " DATETIME(6)")],
-        Engine::Sqlite => {
-            &[(" BYTEA", " BLOB"), (" DECIMAL(21,3)", " TEXT"), (" DECIMAL(6,3)", " TEXT"), (" DECIMAL(5,2)", " TEXT")]
-        }
+        Engine::Sqlite => &[
+            (" BYTEA", " BLOB"),
+            (" DECIMAL(21,3)", " TEXT"),
+            (" DECIMAL(6,3)", " DECIMAL"),
+            (" DECIMAL(5,2)", " TEXT"),
+        ],
     };
     words.iter().fold(sql.to_owned(), |sql, (from, to)| sql.replace(from, to))
 }

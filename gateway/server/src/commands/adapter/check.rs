@@ -9,6 +9,11 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::{Bound, html, record_type, report::Report};
 use crate::show;
 
+/// Rows of a page that an index serves.
+const PAGE_ROWS: u16 = 500;
+/// Rows of a page for which the database walks a whole table.
+const PAGE_ROWS_MAX: u16 = 5_000;
+
 /// Compare a mapping with its live database and report how good the data is.
 #[derive(clap::Args)]
 #[command(after_long_help = include_str!("../../../../../deploy/help/adapter-check.txt"))]
@@ -24,9 +29,9 @@ pub(crate) struct Check {
     /// Rows to read of each record's table; absent: all.
     #[arg(long, value_name = "NUMBER")]
     rows: Option<u64>,
-    /// Rows read by one statement.
-    #[arg(long, value_name = "NUMBER", default_value_t = 500, value_parser = clap::value_parser!(u16).range(1..=5_000))]
-    page_rows: u16,
+    /// Rows read by one statement; absent: 500, and 5000 where no index begins with the first column of --key.
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(1..=5_000))]
+    page_rows: Option<u16>,
     /// Days within which a row must have changed to be live (sống).
     #[arg(long, value_name = "DAYS", default_value_t = 365)]
     live_days: usize,
@@ -53,11 +58,20 @@ impl Check {
         }
         if !self.no_data {
             let names = self.names(&source)?;
-            let options =
-                SurveyOptions { page_rows: usize::from(self.page_rows), rows_max: self.rows, key: self.key.clone() };
             for name in names {
+                let page_rows = self.page_rows(&source, &name).await?;
+                let options = SurveyOptions { page_rows, rows_max: self.rows, key: self.key.clone() };
                 match survey(&source, &name, &options).await {
-                    Ok(quality) => report.records.push(quality),
+                    Ok(quality) => {
+                        let wanted = self.rows.map_or(quality.rows_in_table, |rows| rows.min(quality.rows_in_table));
+                        if !self.key.is_empty() && quality.rows < wanted {
+                            let key = self.key.join(", ");
+                            let reason =
+                                format!("{key} does not tell its rows apart: {} of {wanted} read", quality.rows);
+                            report.unread.push((name.clone(), reason));
+                        }
+                        report.records.push(quality);
+                    }
                     // Said already, as what does not fit.
                     Err(SourceError::SchemaChanged { .. }) => report.unread.push((name, "does not fit".to_owned())),
                     Err(error @ SourceError::NoKey { .. }) => {
@@ -77,6 +91,24 @@ impl Check {
             report.print()?;
         }
         Ok(if report.fits() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+
+    /// Rows of a page: as said, or more where each page costs the database a walk through the whole table.
+    async fn page_rows(&self, source: &SqlSource, name: &str) -> anyhow::Result<usize> {
+        let indexed = match source.pages_are_indexed(name, &self.key).await {
+            // Said already, as what does not fit.
+            Err(SourceError::SchemaChanged { .. }) => true,
+            outcome => outcome?,
+        };
+        let rows = usize::from(self.page_rows.unwrap_or(if indexed { PAGE_ROWS } else { PAGE_ROWS_MAX }));
+        if !indexed {
+            eprintln!(
+                "{name}: no index begins with {}, so the database walks and sorts the whole table for every {rows} rows; \
+                 an index on the key, or --rows, spares it that",
+                self.key.join(", ")
+            );
+        }
+        Ok(rows)
     }
 
     /// The record types to read.

@@ -4,7 +4,7 @@ use std::fmt::{self, Write};
 
 use adapter_sdk::{FieldQuality, RecordQuality};
 
-use super::report::{Report, percent, reasons};
+use super::report::{Report, percent, reasons, unfindable};
 
 const STYLE: &str = "\
 body{font:15px/1.45 system-ui,sans-serif;color:#1c2733;max-width:70rem;margin:2rem auto;padding:0 1rem}\
@@ -63,9 +63,11 @@ fn fit(page: &mut String, report: &Report) -> fmt::Result {
         .iter()
         .map(|(name, path)| format!("{}.{path}", name.rsplit('.').next().unwrap_or(name)))
         .collect();
+    let lost: Vec<_> = report.records.iter().flat_map(unfindable).collect();
     for (what, class, lines) in [
         ("Does not fit", "bad", &report.fit.problems),
         ("Not read", "bad", &unread),
+        ("Rows their number does not find", "bad", &lost),
         ("Lookup columns without an index", "", &report.fit.unindexed),
         ("Columns nothing reads", "", &report.fit.unread),
         ("Fields without a column", "", &unmapped),

@@ -122,6 +122,9 @@ impl Report {
             ]);
         }
         show::line(table)?;
+        for line in unfindable(record) {
+            show::line(line)?;
+        }
         Ok(())
     }
 
@@ -192,10 +195,23 @@ fn field_json(record: &RecordQuality, field: &FieldQuality) -> Value {
         "converted_with_loss": field.lossy,
         "suspect": field.suspect,
         "invalid": field.invalid,
+        "cannot_be_looked_up": field.unfindable,
         "valid": field.valid(),
         "complete": field.complete(),
         "clean": field.clean(),
         "reasons": reasons,
+    })
+}
+
+/// Fields whose numbers find fewer rows than there are, and what to do.
+pub(super) fn unfindable(record: &RecordQuality) -> impl Iterator<Item = String> {
+    let fields = record.fields.iter().filter(|field| field.unfindable > 0);
+    fields.map(|field| {
+        format!(
+            "{} of {} rows cannot be looked up by their {}: it is written with signs or blanks the lookup does not ask \
+             for; a SELECT that takes them out (replace, trim) and an index on the same expression find them",
+            field.unfindable, record.rows, record.record_type.fields[field.field].path
+        )
     })
 }
 
