@@ -102,7 +102,7 @@ impl Stage {
                                 outcome
                             }
                             Err(status) => match status.code() {
-                                Code::Unavailable => error_info(&status).0,
+                                Code::Unavailable | Code::ResourceExhausted => error_info(&status).0,
                                 // The caller's own clock, a little before the hub's word arrived.
                                 Code::DeadlineExceeded | Code::Cancelled => "DEADLINE".to_owned(),
                                 _ => panic!("no clear word: {status:?}"),

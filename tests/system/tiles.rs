@@ -3,6 +3,7 @@
 
 use std::{fs, process::Command};
 
+use futures::StreamExt;
 use prost_types::FieldMask;
 use proto::query::v1::{self as wire, subject::Identifier};
 use tests::{Databases, Engine, Hub, HubFiles, Settings, query_client};
@@ -34,11 +35,11 @@ pub(crate) async fn ask(hub: &Hub, files: &HubFiles, personal_id: &str, times: u
         officer: Some(wire::Officer { id: "1".to_owned(), name: "Kiểm thử".to_owned(), unit: String::new() }),
         required_sources: Vec::new(),
     };
-    let asked = (0..times).map(|_| {
+    let asked = futures::stream::iter(0..times).map(|_| {
         let (mut client, request) = (client.clone(), request.clone());
         async move { client.query(request).await.unwrap() }
     });
-    futures::future::join_all(asked).await;
+    asked.buffer_unordered(16).collect::<Vec<_>>().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -8,7 +8,7 @@
 //! How many places there are depends on how the hub keeps up. While it wakes late most of the time, more calls are under way
 //! than its processors can serve, each makes all others wait, and there are fewer places until that passes; calls that wait
 //! for a slow database keep no processor busy and take nobody's place. As in CoDel (RFC 8289) a moment's lateness is no
-//! overload.
+//! overload: a burst passes, and a flood meets fewer places after a second.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -34,7 +34,7 @@ const RETRY_AFTER_MIN: Duration = Duration::from_millis(500);
 const ITEM_WAIT: Duration = Duration::from_millis(5);
 /// How often the hub looks whether it wakes in time, and after how many looks places are added or taken away.
 const LOOK_INTERVAL: Duration = Duration::from_millis(20);
-const LOOKS: u32 = 5;
+const LOOKS: u32 = 50;
 /// Places that are left, however late the hub is: a machine that is busy with something else makes it late, too, and a few calls
 /// then wait rather than be refused.
 const PLACES_MIN: usize = 64;
