@@ -5,13 +5,13 @@
 //! agency came. Refusals for want of a place cost next to nothing: they are counted, and the log gets one entry a second
 //! for each system that met any.
 //!
-//! How many places there are depends on how the hub keeps up. While it wakes late most of the time, more calls are under way
-//! than its processors can serve, each makes all others wait, and there are fewer places until that passes; calls that wait
-//! for a slow database keep no processor busy and take nobody's place. As in CoDel (RFC 8289) a moment's lateness is no
-//! overload: a burst passes, and a flood meets fewer places after a second.
+//! Whoever calls beside others has less while the hub does not keep up: when it wakes late most of a second, more calls are
+//! under way than its processors can serve, each makes all others wait, and an agency's part is that of fewer places. As in
+//! CoDel (RFC 8289) a moment's lateness is no overload; calls that wait for a slow database keep no processor busy and cost
+//! nobody a place; and who calls alone makes nobody wait but itself.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     future::Future,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -35,9 +35,8 @@ const ITEM_WAIT: Duration = Duration::from_millis(5);
 /// How often the hub looks whether it wakes in time, and after how many looks places are added or taken away.
 const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 const LOOKS: u32 = 50;
-/// Places that are left, however late the hub is: a machine that is busy with something else makes it late, too, and a few calls
-/// then wait rather than be refused.
-const PLACES_MIN: usize = 64;
+/// Places an agency has beside others, however late the hub is: a machine that is busy with something else makes it late, too.
+const PLACES_MIN: usize = 16;
 
 /// Bounds the calls under way.
 #[derive(Clone)]
@@ -47,12 +46,13 @@ pub(crate) struct Limit {
 }
 
 struct State {
-    /// Calls that may be under way now.
+    /// Calls that may be under way while several agencies call, as the hub keeps up.
     places: usize,
     running: usize,
-    /// The most calls that were under way since places were last counted.
-    most: usize,
+    /// Calls under way, by agency.
     agencies: HashMap<AgencyCode, usize>,
+    /// Who called since places were last counted, and who did in the interval before.
+    callers: [HashSet<AgencyCode>; 2],
     refused: BTreeMap<(String, String), u64>,
 }
 
@@ -64,12 +64,17 @@ struct Place {
 
 impl Limit {
     pub(crate) fn new(calls_max: usize) -> Self {
-        let state =
-            State { places: calls_max, running: 0, most: 0, agencies: HashMap::new(), refused: BTreeMap::new() };
+        let state = State {
+            places: calls_max,
+            running: 0,
+            agencies: HashMap::new(),
+            callers: Default::default(),
+            refused: BTreeMap::new(),
+        };
         Self { calls_max, state: Arc::new(Mutex::new(state)) }
     }
 
-    /// Has as many places as the hub can serve, until told to stop: fewer while it always wakes later than it may.
+    /// Has as many places as the hub can serve, until told to stop: fewer while it mostly wakes later than it may.
     pub(crate) async fn keep_up(self, lateness_max: Duration, mut stop: watch::Receiver<bool>) {
         let keeping_up = async {
             loop {
@@ -138,11 +143,15 @@ impl Limit {
         let mut state = self.lock();
         let own = state.agencies.get(agency).copied().unwrap_or(0);
         let others = state.agencies.len() - usize::from(own > 0);
-        if state.running >= state.places || own >= state.places.div_ceil(others + 2) {
+        let part = |places: usize| places.div_ceil(others + 2);
+        let mut part_max = part(self.calls_max);
+        if state.calls_beside_others(agency) {
+            part_max = part_max.min(part(state.places).max(PLACES_MIN));
+        }
+        if state.running >= self.calls_max || own >= part_max {
             return None;
         }
         state.running += 1;
-        state.most = state.most.max(state.running);
         *state.agencies.entry(agency.clone()).or_default() += 1;
         Some(Place { limit: self.clone(), agency: agency.clone() })
     }
@@ -153,16 +162,21 @@ impl Limit {
 }
 
 impl State {
-    /// Half as many places as were in use, or some more than there were.
+    /// Half as many places as there were, or some more.
     fn adapt(&mut self, late: bool, calls_max: usize) {
-        let most = std::mem::replace(&mut self.most, self.running);
-        self.places = if late {
-            // One agency alone uses half of the places.
-            (self.places.min(2 * most) / 2).max(PLACES_MIN)
-        } else {
-            self.places + self.places / 16 + 1
-        };
-        self.places = self.places.min(calls_max);
+        self.places = if late { self.places / 2 } else { 2 * self.places };
+        self.places = self.places.clamp(PLACES_MIN, calls_max.max(PLACES_MIN));
+        self.callers.swap(0, 1);
+        self.callers[0].clear();
+    }
+
+    /// Whether another agency calls, or did in the last seconds. Notes that this one does.
+    fn calls_beside_others(&mut self, agency: &AgencyCode) -> bool {
+        let [now, _] = &mut self.callers;
+        if !now.contains(agency) {
+            now.insert(agency.clone());
+        }
+        self.agencies.keys().chain(self.callers.iter().flatten()).any(|caller| caller != agency)
     }
 }
 
@@ -215,23 +229,26 @@ mod tests {
     }
 
     #[test]
-    fn a_hub_that_is_late_has_fewer_places_until_it_keeps_up() {
+    fn a_hub_that_is_late_gives_an_agency_less_beside_others() {
         let limit = Limit::new(1_000);
-        let flood = enter(&limit, "H21.01", 200);
-        limit.lock().adapt(true, 1_000);
-        assert_eq!(limit.places(), 200, "half of what is in use and of what another agency might use");
-        assert!(enter(&limit, "H21.01", 1).is_empty());
-        drop(flood);
-        let halves = [enter(&limit, "H21.01", 200), enter(&limit, "H21.02", 200)];
-        assert_eq!(halves.each_ref().map(Vec::len), [100, 67], "the second agency has a third");
-        drop(halves);
-        for _ in 0..20 {
-            limit.lock().adapt(true, 1_000);
-        }
-        assert_eq!(limit.places(), PLACES_MIN);
-        for _ in 0..100 {
-            limit.lock().adapt(false, 1_000);
-        }
+        let late = |times| (0..times).for_each(|_| limit.lock().adapt(true, 1_000));
+        late(1);
+        assert_eq!(limit.places(), 500);
+        let alone = enter(&limit, "H21.01", 1_000);
+        assert_eq!(alone.len(), 500, "who calls alone makes nobody wait");
+        let other = enter(&limit, "H21.02", 1_000);
+        assert_eq!(other.len(), 167, "a third of the places, whoever holds them");
+        drop(alone);
+        assert_eq!(enter(&limit, "H21.01", 1_000).len(), 167);
+        late(20);
+        drop(other);
+        let least = [enter(&limit, "H21.01", 100), enter(&limit, "H21.02", 100)];
+        assert_eq!(least.each_ref().map(Vec::len), [100, PLACES_MIN], "the second calls beside the first");
+        drop(least);
+        (0..2).for_each(|_| limit.lock().adapt(false, 1_000));
+        assert_eq!(limit.places(), 4 * PLACES_MIN);
+        assert_eq!(enter(&limit, "H21.01", 1_000).len(), 500, "nobody else has called for two intervals");
+        (0..10).for_each(|_| limit.lock().adapt(false, 1_000));
         assert_eq!(limit.places(), 1_000);
     }
 

@@ -60,7 +60,8 @@ pub(crate) struct ServerConfig {
     /// Calls and batch items under way at one time, over all callers; more are refused at once.
     #[serde(default = "ServerConfig::calls_max")]
     pub(crate) calls_max: usize,
-    /// How late the hub may wake most of the time before it takes fewer calls at once than `calls_max`.
+    /// How late the hub may wake most of the time before agencies that call beside others have fewer calls
+    /// under way than `calls_max` gives them.
     #[serde(default = "ServerConfig::lateness_max_ms")]
     pub(crate) lateness_max_ms: u64,
     /// Items of one batch under way at one time; absent: 16.

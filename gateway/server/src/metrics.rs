@@ -217,9 +217,14 @@ pub(crate) fn observe(
     gauge("lienthong.tasks", "Tasks of the hub's runtime", &look, move |_, tell| {
         tell(runtime.metrics().num_alive_tasks() as f64, &[]);
     });
-    gauge("lienthong.calls.places", "Calls and batch items that may be under way", &look, |seen, tell| {
-        tell(seen.limit.places() as f64, &[]);
-    });
+    gauge(
+        "lienthong.calls.places",
+        "Calls and batch items that may be under way while several agencies call",
+        &look,
+        |seen, tell| {
+            tell(seen.limit.places() as f64, &[]);
+        },
+    );
     gauge("lienthong.audit.waiting", "Entries waiting to be written", &look, |seen, tell| {
         tell(seen.current.hub().audit.waiting() as f64, &[]);
     });
