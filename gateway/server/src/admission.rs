@@ -162,7 +162,7 @@ impl Limit {
 }
 
 impl State {
-    /// Half as many places as there were, or some more.
+    /// Half as many places as there were, or twice as many.
     fn adapt(&mut self, late: bool, calls_max: usize) {
         self.places = if late { self.places / 2 } else { 2 * self.places };
         self.places = self.places.clamp(PLACES_MIN, calls_max.max(PLACES_MIN));
