@@ -259,7 +259,13 @@ async fn an_adapter_that_has_no_place_is_busy_and_not_suspended() {
         (result.outcome(), result.failure.as_ref().map(|failure| failure.reason.clone()).unwrap_or_default())
     };
     let mut napping = client.clone();
-    let nap = tokio::spawn(async move { napping.query(question("1055508")).await.unwrap() });
+    // Until it has the place: whoever asks below may hold it for a moment.
+    let nap = tokio::spawn(async move {
+        let busy = |answer: &query::QueryResponse| {
+            answer.results[0].failure.as_ref().is_some_and(|failure| failure.reason == "SOURCE_BUSY")
+        };
+        while busy(napping.query(question("1055508")).await.unwrap().get_ref()) {}
+    });
     let busy = (query::Outcome::Unavailable, "SOURCE_BUSY".to_owned());
     until(async || (ask("1055507").await == busy).then_some(())).await;
     // Many more of them than would open a circuit breaker.
