@@ -48,8 +48,8 @@ pub(super) fn of_hub(config: &Config) -> (Vec<PathBuf>, Vec<PathBuf>) {
 }
 
 /// Watches the folders of the files, since files are mostly replaced, not rewritten; and a folder with all below it, where
-/// whole folders come and go. A folder that is not there is said, and the others are watched; it is seen to come where the folder it stands in is
-/// watched.
+/// whole folders come and go. A folder that is not there is said, and the others are watched; it is seen to come where the
+/// folder it stands in is watched.
 pub(crate) fn watcher(
     files: &[PathBuf],
     folders: &[PathBuf],
