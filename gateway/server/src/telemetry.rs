@@ -13,11 +13,11 @@ use opentelemetry_sdk::{
     propagation::TraceContextPropagator,
     trace::{Sampler, SdkTracerProvider},
 };
-use tracing::Span;
+use tracing::{Span, Subscriber};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 use tracing_subscriber::{
     EnvFilter, Layer,
-    filter::{FilterExt, filter_fn},
+    filter::{FilterExt, LevelFilter, filter_fn},
     layer::SubscriberExt,
     util::SubscriberInitExt,
 };
@@ -42,26 +42,11 @@ const QUIET: [&str; 5] = ["h2=warn", "hyper=warn", "tonic=warn", "sqlx=warn", "o
 impl Telemetry {
     /// Installs the process's subscriber.
     pub(crate) fn start(config: &TelemetryConfig) -> anyhow::Result<Self> {
-        let lines = match config.format {
-            LogFormat::Text => tracing_subscriber::fmt::layer().with_writer(std::io::stderr).boxed(),
-            LogFormat::Json => tracing_subscriber::fmt::layer().json().with_writer(std::io::stderr).boxed(),
-        };
-        // A line says of which call it is. Spans of stages are for traces: written down for lines, they would cost more
-        // than they tell.
-        let told = filter_fn(|metadata| metadata.is_event() || metadata.name() == CALL_SPAN);
-        let lines = lines.with_filter(filter(config)?.and(told));
         let provider = match &config.otlp_endpoint {
             Some(endpoint) => Some(exporter(endpoint, config)?),
             None => None,
         };
-        let spans = match &provider {
-            Some(provider) => {
-                let layer = tracing_opentelemetry::layer().with_tracer(provider.tracer("lienthong"));
-                Some(layer.with_filter(filter(config)?))
-            }
-            None => None,
-        };
-        tracing_subscriber::registry().with(lines).with(spans).try_init().context("telemetry is already started")?;
+        subscriber(config, provider.as_ref())?.try_init().context("telemetry is already started")?;
         Ok(Self { provider, meters: metrics::provider(config)? })
     }
 }
@@ -79,6 +64,29 @@ impl Drop for Telemetry {
             tracing::warn!(%error, "last metrics were not exported");
         }
     }
+}
+
+/// Lines on standard error, and spans where there is somebody to have them.
+fn subscriber(
+    config: &TelemetryConfig,
+    provider: Option<&SdkTracerProvider>,
+) -> anyhow::Result<impl Subscriber + SubscriberInitExt + use<>> {
+    let lines = match config.format {
+        LogFormat::Text => tracing_subscriber::fmt::layer().with_writer(std::io::stderr).boxed(),
+        LogFormat::Json => tracing_subscriber::fmt::layer().json().with_writer(std::io::stderr).boxed(),
+    };
+    // A line says of which call it is. Spans of stages are for traces: written down for lines, they would cost more than they
+    // tell.
+    let told = filter_fn(|metadata| metadata.is_event() || metadata.name() == CALL_SPAN);
+    // Without word of the most it takes, every span of every crate would be asked about.
+    let told = told.with_max_level_hint(LevelFilter::TRACE);
+    let mut layers = vec![lines.with_filter(filter(config)?.and(told)).boxed()];
+    if let Some(provider) = provider {
+        let spans = tracing_opentelemetry::layer().with_tracer(provider.tracer("lienthong"));
+        layers.push(spans.with_filter(filter(config)?).boxed());
+    }
+    // An optional layer that is absent has no filter: it would take every span that the others do not want.
+    Ok(tracing_subscriber::registry().with(layers))
 }
 
 fn filter(config: &TelemetryConfig) -> anyhow::Result<EnvFilter> {
@@ -165,4 +173,26 @@ fn caller_trace(headers: &HeaderMap) -> SpanContext {
 /// W3C trace id, hex; empty when there is none.
 pub(crate) fn trace_id(trace: &SpanContext) -> String {
     if trace.is_valid() { trace.trace_id().to_string() } else { String::new() }
+}
+
+#[cfg(test)]
+mod tests {
+    use tracing::Level;
+
+    use super::*;
+
+    /// Spans are written by the dozen for each frame of HTTP/2: they must cost nothing when nobody wants them.
+    #[test]
+    fn spans_nobody_wants_are_not_made() {
+        for provider in [None, Some(SdkTracerProvider::builder().build())] {
+            let subscriber = subscriber(&TelemetryConfig::default(), provider.as_ref()).unwrap();
+            assert_eq!(subscriber.max_level_hint(), Some(LevelFilter::INFO));
+            tracing::subscriber::with_default(subscriber, || {
+                assert!(!tracing::enabled!(target: "h2::proto", Level::TRACE));
+                assert!(tracing::trace_span!(target: "h2::proto", "poll").is_disabled());
+                assert!(!tracing::info_span!(CALL_SPAN).is_disabled());
+                assert_eq!(tracing::info_span!("validate").is_disabled(), provider.is_none(), "stages are for traces");
+            });
+        }
+    }
 }
