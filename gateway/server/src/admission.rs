@@ -5,20 +5,25 @@
 //! agency came. Refusals for want of a place cost next to nothing: they are counted, and the log gets one entry a second
 //! for each system that met any.
 //!
-//! Whoever calls beside others has less while the hub does not keep up: when it wakes late most of a second, more calls are
-//! under way than its processors can serve, each makes all others wait, and an agency's part is that of fewer places. As in
-//! CoDel (RFC 8289) a moment's lateness is no overload; calls that wait for a slow database keep no processor busy and cost
-//! nobody a place; and who calls alone makes nobody wait but itself.
+//! Whoever calls beside others waits for a turn while the hub does not keep up: when it wakes late most of the time, more
+//! calls run than its processors can serve, and each makes all others wait. Fewer calls of an agency then run at one time,
+//! and its others wait in their places for those to end: for their own, not for anybody else's. As in CoDel (RFC 8289) a
+//! moment's lateness is no overload; calls that wait for a slow database keep no processor busy and cost nobody a turn; and
+//! who calls alone makes nobody wait but itself.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet, VecDeque},
     future::Future,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    thread::available_parallelism,
     time::Duration,
 };
 
 use access::{AgencyCode, Caller};
-use tokio::{sync::watch, time::Instant};
+use tokio::{
+    sync::{oneshot, watch},
+    time::{Instant, timeout_at},
+};
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 use tracing::{Instrument, Span};
@@ -32,59 +37,96 @@ pub(crate) const TOO_MANY_CALLS: &str = "TOO_MANY_CALLS";
 const RETRY_AFTER_MIN: Duration = Duration::from_millis(500);
 /// How often an item of a batch looks for a place.
 const ITEM_WAIT: Duration = Duration::from_millis(5);
-/// How often the hub looks whether it wakes in time, and after how many looks places are added or taken away.
+/// How often the hub looks whether it wakes in time, and after how many looks turns are added or taken away.
 const LOOK_INTERVAL: Duration = Duration::from_millis(20);
-const LOOKS: u32 = 50;
-/// Places an agency has beside others, however late the hub is: a machine that is busy with something else makes it late, too.
-const PLACES_MIN: usize = 16;
+const LOOKS: u32 = 10;
+/// For how many of these intervals, at least, who called is one who calls.
+const INTERVALS_KEPT: u32 = 5;
+
+/// Methods of which a call takes one place. A stream takes places as its items come.
+const SINGLE_CALLS: [&str; 3] = [
+    "lienthong.query.v1.QueryService/Query",
+    "lienthong.query.v1.QueryService/Verify",
+    "lienthong.query.v1.QueryService/Search",
+];
 
 /// Bounds the calls under way.
 #[derive(Clone)]
 pub(crate) struct Limit {
-    calls_max: usize,
     state: Arc<Mutex<State>>,
 }
 
 struct State {
-    /// Calls that may be under way while several agencies call, as the hub keeps up.
-    places: usize,
-    running: usize,
-    /// Calls under way, by agency.
-    agencies: HashMap<AgencyCode, usize>,
-    /// Who called since places were last counted, and who did in the interval before.
+    /// Calls that may be under way, running or waiting.
+    calls_max: usize,
+    /// Calls that may run while several agencies call, as the hub keeps up.
+    turns: usize,
+    /// Turns an agency has beside others, however late the hub is: a machine that is busy with something else makes it late,
+    /// too. As many as there are processors, which that many calls can keep busy.
+    turns_min: usize,
+    agencies: HashMap<AgencyCode, Calls>,
+    /// Who called since this was last begun anew, and who did before that.
     callers: [HashSet<AgencyCode>; 2],
     refused: BTreeMap<(String, String), u64>,
 }
 
-/// A place, given back when dropped.
-struct Place {
+/// Calls of one agency.
+#[derive(Default)]
+struct Calls {
+    running: usize,
+    /// In the order they came.
+    waiting: VecDeque<oneshot::Sender<Turn>>,
+}
+
+impl Calls {
+    fn under_way(&self) -> usize {
+        self.running + self.waiting.len()
+    }
+}
+
+/// A call's turn, which is the next one's when dropped.
+struct Turn {
     limit: Limit,
     agency: AgencyCode,
 }
 
+/// What a call meets that comes.
+enum Entry {
+    Runs(Turn),
+    Waits(oneshot::Receiver<Turn>),
+}
+
 impl Limit {
     pub(crate) fn new(calls_max: usize) -> Self {
+        let turns_min = available_parallelism().map_or(1, usize::from);
         let state = State {
-            places: calls_max,
-            running: 0,
+            calls_max,
+            turns: calls_max.max(turns_min),
+            turns_min,
             agencies: HashMap::new(),
             callers: Default::default(),
             refused: BTreeMap::new(),
         };
-        Self { calls_max, state: Arc::new(Mutex::new(state)) }
+        Self { state: Arc::new(Mutex::new(state)) }
     }
 
-    /// Has as many places as the hub can serve, until told to stop: fewer while it mostly wakes later than it may.
+    /// Lets as many calls run as the hub can serve, until told to stop: fewer while it mostly wakes later than it may.
     pub(crate) async fn keep_up(self, lateness_max: Duration, mut stop: watch::Receiver<bool>) {
         let keeping_up = async {
-            loop {
+            for interval in 1_u32.. {
                 let mut late = 0;
                 for _ in 0..LOOKS {
                     let due = Instant::now() + LOOK_INTERVAL;
                     tokio::time::sleep_until(due).await;
+                    // Timers go before tasks; behind those that are ready is where calls wait.
+                    tokio::task::yield_now().await;
                     late += u32::from(due.elapsed() > lateness_max);
                 }
-                self.lock().adapt(late > LOOKS / 2, self.calls_max);
+                let mut state = self.lock();
+                state.adapt(late > LOOKS / 2);
+                if interval.is_multiple_of(INTERVALS_KEPT) {
+                    state.forget_callers();
+                }
             }
         };
         tokio::select! {
@@ -93,14 +135,19 @@ impl Limit {
         }
     }
 
-    /// Calls that may be under way at one time, as the hub keeps up now.
-    pub(crate) fn places(&self) -> usize {
-        self.lock().places
+    /// Calls that may run at one time beside others, as the hub keeps up now.
+    pub(crate) fn turns(&self) -> usize {
+        self.lock().turns
     }
 
-    /// Calls under way.
+    /// Calls that run.
     pub(crate) fn running(&self) -> usize {
-        self.lock().running
+        self.lock().running()
+    }
+
+    /// Calls that wait for a turn.
+    pub(crate) fn waiting(&self) -> usize {
+        self.lock().agencies.values().map(|calls| calls.waiting.len()).sum()
     }
 
     /// How many calls of which agency's system were refused since this was last asked.
@@ -108,19 +155,37 @@ impl Limit {
         std::mem::take(&mut self.lock().refused)
     }
 
-    /// Runs a call to its end, or refuses it. The work is moved several times on its way: large, it had better be boxed.
+    /// What a call of this method (`service/method`) is refused with for want of a place, before anything of it is read: what is
+    /// refused in a flood takes the time of those who are served.
+    pub(crate) fn refusal(&self, caller: &Caller, method: &str) -> Option<Status> {
+        if !SINGLE_CALLS.contains(&method) || self.lock().has_place(&caller.agency) {
+            return None;
+        }
+        Some(self.refuse(caller))
+    }
+
+    fn refuse(&self, caller: &Caller) -> Status {
+        let system = (caller.agency.to_string(), caller.system.clone());
+        *self.lock().refused.entry(system).or_default() += 1;
+        too_many_calls()
+    }
+
+    /// Runs a call to its end, in its turn, or refuses it; also when its turn has not come by the deadline, and nothing was
+    /// done. The work is moved several times on its way: large, it had better be boxed.
     pub(crate) async fn to_the_end<T: Send + 'static>(
         &self,
         caller: &Caller,
+        deadline: Instant,
         span: Span,
         work: impl Future<Output = Result<T, Status>> + Send + 'static,
     ) -> Result<T, Status> {
-        let Some(place) = self.enter(&caller.agency) else {
-            let system = (caller.agency.to_string(), caller.system.clone());
-            *self.lock().refused.entry(system).or_default() += 1;
-            return Err(too_many_calls());
+        let turn = match self.enter(&caller.agency) {
+            None => None,
+            Some(Entry::Runs(turn)) => Some(turn),
+            Some(Entry::Waits(turn)) => timeout_at(deadline, turn).await.ok().and_then(Result::ok),
         };
-        run(place, span, work).await
+        let Some(turn) = turn else { return Err(self.refuse(caller)) };
+        run(turn, span, work).await
     }
 
     /// Runs an item of a batch to its end, once there is a place for it. Its stream waits with it, and its caller with the
@@ -131,29 +196,34 @@ impl Limit {
         span: Span,
         work: impl FnOnce() -> W + Send,
     ) -> Result<T, Status> {
-        loop {
-            if let Some(place) = self.enter(&caller.agency) {
-                return run(place, span, work()).await;
+        let turn = loop {
+            match self.enter(&caller.agency) {
+                Some(Entry::Runs(turn)) => break turn,
+                Some(Entry::Waits(turn)) => {
+                    if let Ok(turn) = turn.await {
+                        break turn;
+                    }
+                }
+                None => tokio::time::sleep(ITEM_WAIT).await,
             }
-            tokio::time::sleep(ITEM_WAIT).await;
-        }
+        };
+        run(turn, span, work()).await
     }
 
-    fn enter(&self, agency: &AgencyCode) -> Option<Place> {
+    fn enter(&self, agency: &AgencyCode) -> Option<Entry> {
         let mut state = self.lock();
-        let own = state.agencies.get(agency).copied().unwrap_or(0);
-        let others = state.agencies.len() - usize::from(own > 0);
-        let part = |places: usize| places.div_ceil(others + 2);
-        let mut part_max = part(self.calls_max);
-        if state.calls_beside_others(agency) {
-            part_max = part_max.min(part(state.places).max(PLACES_MIN));
-        }
-        if state.running >= self.calls_max || own >= part_max {
+        if !state.has_place(agency) {
             return None;
         }
-        state.running += 1;
-        *state.agencies.entry(agency.clone()).or_default() += 1;
-        Some(Place { limit: self.clone(), agency: agency.clone() })
+        let turns = state.turns_of(agency);
+        let calls = state.agencies.entry(agency.clone()).or_default();
+        if calls.running < turns && calls.waiting.is_empty() {
+            calls.running += 1;
+            return Some(Entry::Runs(Turn { limit: self.clone(), agency: agency.clone() }));
+        }
+        let (turn, waits) = oneshot::channel();
+        calls.waiting.push_back(turn);
+        Some(Entry::Waits(waits))
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -162,39 +232,81 @@ impl Limit {
 }
 
 impl State {
-    /// Half as many places as there were, or twice as many.
-    fn adapt(&mut self, late: bool, calls_max: usize) {
-        self.places = if late { self.places / 2 } else { 2 * self.places };
-        self.places = self.places.clamp(PLACES_MIN, calls_max.max(PLACES_MIN));
+    /// Half as many turns as are taken, or a quarter more than there were.
+    fn adapt(&mut self, late: bool) {
+        self.turns = if late { self.turns.min(self.running()) / 2 } else { self.turns + self.turns.div_ceil(4) };
+        self.turns = self.turns.clamp(self.turns_min, self.calls_max.max(self.turns_min));
+    }
+
+    fn running(&self) -> usize {
+        self.agencies.values().map(|calls| calls.running).sum()
+    }
+
+    fn forget_callers(&mut self) {
         self.callers.swap(0, 1);
         self.callers[0].clear();
     }
 
-    /// Whether another agency calls, or did in the last seconds. Notes that this one does.
-    fn calls_beside_others(&mut self, agency: &AgencyCode) -> bool {
+    /// The part an agency has of what all share: as if one more agency came.
+    fn part(&self, agency: &AgencyCode, whole: usize) -> usize {
+        let others = self.agencies.len() - usize::from(self.agencies.contains_key(agency));
+        whole.div_ceil(others + 2)
+    }
+
+    /// Whether an agency may have one more call under way. Notes that it calls.
+    fn has_place(&mut self, agency: &AgencyCode) -> bool {
         let [now, _] = &mut self.callers;
         if !now.contains(agency) {
             now.insert(agency.clone());
         }
-        self.agencies.keys().chain(self.callers.iter().flatten()).any(|caller| caller != agency)
+        let own = self.agencies.get(agency).map_or(0, Calls::under_way);
+        let all: usize = self.agencies.values().map(Calls::under_way).sum();
+        all < self.calls_max && own < self.part(agency, self.calls_max)
+    }
+
+    /// How many calls of an agency may run.
+    fn turns_of(&self, agency: &AgencyCode) -> usize {
+        if self.calls_alone(agency) { self.calls_max } else { self.part(agency, self.turns).max(self.turns_min) }
+    }
+
+    /// Whether no other agency calls, or did lately.
+    fn calls_alone(&self, agency: &AgencyCode) -> bool {
+        self.agencies.keys().chain(self.callers.iter().flatten()).all(|caller| caller == agency)
+    }
+
+    /// Takes a turn back. Those of the same agency that come next, who still wait.
+    fn take_back(&mut self, agency: &AgencyCode) -> Vec<oneshot::Sender<Turn>> {
+        let turns = self.turns_of(agency);
+        let Some(calls) = self.agencies.get_mut(agency) else { return Vec::new() };
+        calls.running -= 1;
+        let mut next = Vec::new();
+        while calls.running < turns
+            && let Some(waiting) = calls.waiting.pop_front()
+        {
+            if !waiting.is_closed() {
+                calls.running += 1;
+                next.push(waiting);
+            }
+        }
+        if calls.under_way() == 0 {
+            self.agencies.remove(agency);
+        }
+        next
     }
 }
 
-impl Drop for Place {
+impl Drop for Turn {
     fn drop(&mut self) {
-        let mut state = self.limit.lock();
-        state.running -= 1;
-        if let Some(own) = state.agencies.get_mut(&self.agency) {
-            *own -= 1;
-            if *own == 0 {
-                state.agencies.remove(&self.agency);
-            }
+        let next = self.limit.lock().take_back(&self.agency);
+        for waiting in next {
+            // One who has gone meanwhile drops the turn, and the next one has it.
+            drop(waiting.send(Self { limit: self.limit.clone(), agency: self.agency.clone() }));
         }
     }
 }
 
 async fn run<T: Send + 'static>(
-    place: Place,
+    turn: Turn,
     span: Span,
     work: impl Future<Output = Result<T, Status>> + Send + 'static,
 ) -> Result<T, Status> {
@@ -203,7 +315,7 @@ async fn run<T: Send + 'static>(
         let answer = work.await;
         let code = answer.as_ref().err().map_or(Code::Ok, Status::code);
         recording.record("rpc.response.status_code", tracing::field::debug(code));
-        drop(place);
+        drop(turn);
         answer
     };
     tokio::spawn(work.instrument(span)).await.unwrap_or_else(|error| {
@@ -223,43 +335,92 @@ fn too_many_calls() -> Status {
 mod tests {
     use super::*;
 
-    fn enter(limit: &Limit, agency: &str, times: usize) -> Vec<Place> {
+    /// The calls of so many that may run, and those that wait.
+    fn enter(limit: &Limit, agency: &str, times: usize) -> (Vec<Turn>, Vec<oneshot::Receiver<Turn>>) {
         let agency = agency.parse().unwrap();
-        (0..times).map_while(|_| limit.enter(&agency)).collect()
+        let (mut run, mut wait) = (Vec::new(), Vec::new());
+        for entry in (0..times).map_while(|_| limit.enter(&agency)) {
+            match entry {
+                Entry::Runs(turn) => run.push(turn),
+                Entry::Waits(turn) => wait.push(turn),
+            }
+        }
+        (run, wait)
+    }
+
+    fn limit(calls_max: usize) -> Limit {
+        let limit = Limit::new(calls_max);
+        limit.lock().turns_min = 2;
+        limit
     }
 
     #[test]
-    fn a_hub_that_is_late_gives_an_agency_less_beside_others() {
-        let limit = Limit::new(1_000);
-        let late = |times| (0..times).for_each(|_| limit.lock().adapt(true, 1_000));
-        late(1);
-        assert_eq!(limit.places(), 500);
-        let alone = enter(&limit, "H21.01", 1_000);
-        assert_eq!(alone.len(), 500, "who calls alone makes nobody wait");
-        let other = enter(&limit, "H21.02", 1_000);
-        assert_eq!(other.len(), 167, "a third of the places, whoever holds them");
-        drop(alone);
-        assert_eq!(enter(&limit, "H21.01", 1_000).len(), 167);
-        late(20);
-        drop(other);
-        let least = [enter(&limit, "H21.01", 100), enter(&limit, "H21.02", 100)];
-        assert_eq!(least.each_ref().map(Vec::len), [100, PLACES_MIN], "the second calls beside the first");
-        drop(least);
-        (0..2).for_each(|_| limit.lock().adapt(false, 1_000));
-        assert_eq!(limit.places(), 4 * PLACES_MIN);
-        assert_eq!(enter(&limit, "H21.01", 1_000).len(), 500, "nobody else has called for two intervals");
-        (0..10).for_each(|_| limit.lock().adapt(false, 1_000));
-        assert_eq!(limit.places(), 1_000);
+    fn a_hub_that_is_late_lets_fewer_calls_run_beside_others() {
+        let limit = limit(1_000);
+        let (alone, waiting) = enter(&limit, "H21.01", 1_000);
+        assert_eq!((alone.len(), waiting.len()), (500, 0), "who calls alone makes nobody wait");
+        limit.lock().adapt(true);
+        assert_eq!(limit.turns(), 250, "half of those that run");
+        let (other, waiting) = enter(&limit, "H21.02", 1_000);
+        assert_eq!((other.len(), waiting.len()), (84, 250), "a third of the turns, and of the places");
+        drop((alone, other, waiting));
+        limit.lock().adapt(true);
+        let (first, _wait) = enter(&limit, "H21.01", 100);
+        let (second, wait) = enter(&limit, "H21.02", 100);
+        assert_eq!((first.len(), second.len(), wait.len()), (2, 2, 98));
+        assert_eq!((limit.running(), limit.waiting()), (4, 196));
+        (0..40).for_each(|_| limit.lock().adapt(false));
+        assert_eq!(limit.turns(), 1_000);
+    }
+
+    #[test]
+    fn turns_go_to_those_who_wait_in_the_order_they_came() {
+        let limit = limit(90);
+        limit.lock().adapt(true);
+        let _other = enter(&limit, "H21.02", 1);
+        let (mut run, mut wait) = enter(&limit, "H21.01", 100);
+        assert_eq!((run.len(), wait.len()), (2, 28), "a third of the places");
+        drop(wait.remove(0));
+        drop(run.pop());
+        let turn = wait[0].try_recv().unwrap();
+        assert!(wait[1].try_recv().is_err());
+        // One whose caller goes in the moment it is given passes it on.
+        drop(turn);
+        assert!(wait[1].try_recv().is_ok());
+        (0..20).for_each(|_| limit.lock().adapt(false));
+        let running = run.len();
+        drop(run);
+        assert_eq!(running, 1);
+        let given = wait[2..].iter_mut().filter_map(|turn| turn.try_recv().ok()).collect::<Vec<_>>();
+        assert_eq!(given.len(), 25, "all of them, now that the hub keeps up");
+        drop((given, wait));
+        assert_eq!((limit.running(), limit.waiting()), (1, 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_whose_turn_does_not_come_is_refused_at_its_deadline() {
+        let limit = limit(90);
+        limit.lock().adapt(true);
+        let _other = enter(&limit, "H21.02", 1);
+        let _running = enter(&limit, "H21.01", 2);
+        let caller = Caller { agency: "H21.01".parse().unwrap(), system: "all".to_owned() };
+        let begun = Instant::now();
+        let work = async { Ok::<_, Status>(()) };
+        let deadline = begun + Duration::from_millis(300);
+        let refused = limit.to_the_end(&caller, deadline, Span::none(), work).await.unwrap_err();
+        assert_eq!((refused.code(), status::reason(&refused).as_str()), (Code::ResourceExhausted, TOO_MANY_CALLS));
+        assert_eq!(begun.elapsed().as_millis() / 10, 30);
+        assert_eq!(limit.take_refused().into_values().collect::<Vec<_>>(), [1]);
     }
 
     #[test]
     fn a_flood_of_one_agency_leaves_places_to_others() {
         let limit = Limit::new(12);
-        let flood = enter(&limit, "H21.01", 100);
+        let flood = enter(&limit, "H21.01", 100).0;
         assert_eq!(flood.len(), 6);
-        let second = enter(&limit, "H21.02", 100);
+        let second = enter(&limit, "H21.02", 100).0;
         assert_eq!(second.len(), 4, "a third of all, now that there are two");
-        let third = enter(&limit, "H21.03", 100);
+        let third = enter(&limit, "H21.03", 100).0;
         assert_eq!((third.len(), limit.running()), (2, 12), "what is left");
         drop((flood, second, third));
         assert_eq!(limit.running(), 0);

@@ -60,8 +60,7 @@ pub(crate) struct ServerConfig {
     /// Calls and batch items under way at one time, over all callers; more are refused at once.
     #[serde(default = "ServerConfig::calls_max")]
     pub(crate) calls_max: usize,
-    /// How late the hub may wake most of the time before agencies that call beside others have fewer calls
-    /// under way than `calls_max` gives them.
+    /// How late the hub may wake most of the time before calls of agencies that call beside others wait for a turn.
     #[serde(default = "ServerConfig::lateness_max_ms")]
     pub(crate) lateness_max_ms: u64,
     /// Items of one batch under way at one time; absent: 16.

@@ -9,6 +9,7 @@ use tonic::{Code, Status, body::Body, service::Routes};
 use tower::ServiceExt;
 
 use crate::{
+    admission::Limit,
     call::Timeouts,
     current::InForce,
     exemplars::TraceKept,
@@ -31,6 +32,7 @@ pub(crate) struct Calls {
     pub(crate) methods: Methods,
     pub(crate) current: Arc<dyn InForce>,
     pub(crate) strangers: Strangers,
+    pub(crate) limit: Limit,
     pub(crate) routes: Routes,
 }
 
@@ -62,6 +64,18 @@ impl Answer for Calls {
                 None => status,
             };
         }
+        let received = Instant::now();
+        if let Some(refusal) = self.limit.refusal(&peer.caller, &path) {
+            metrics::answered(
+                &self.methods,
+                &path,
+                peer.caller.agency.as_str(),
+                refusal.code(),
+                received.elapsed(),
+                None,
+            );
+            return refusal.into_http();
+        }
         if let Some(snapshot) = &snapshot {
             match proof(&snapshot.tokens, &headers, &peer, &path).await {
                 Ok(None) => {}
@@ -75,7 +89,6 @@ impl Answer for Calls {
         request.extensions_mut().insert(peer.clone());
         let trace = TraceKept::default();
         request.extensions_mut().insert(trace.clone());
-        let received = Instant::now();
         let routes = match &snapshot {
             Some(snapshot) if reflection::answers(&path) => snapshot.record_types.reflection.clone(),
             _ => self.routes.clone(),

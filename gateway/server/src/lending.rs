@@ -199,6 +199,7 @@ pub(crate) async fn start(config: Config, hangup: Signal) -> anyhow::Result<Runn
         methods: Methods::new(&schema),
         current: Arc::clone(&lending) as Arc<dyn InForce>,
         strangers: strangers.clone(),
+        limit: limit.clone(),
         routes: Routes::new(service),
     };
     let listener =

@@ -210,19 +210,27 @@ pub(crate) fn observe(
             tell(ready, &[KeyValue::new("lienthong.source", source.clone())]);
         }
     });
-    gauge("lienthong.calls.running", "Calls and batch items under way", &look, |seen, tell| {
+    gauge("lienthong.calls.running", "Calls and batch items that run", &look, |seen, tell| {
         tell(seen.limit.running() as f64, &[]);
     });
+    gauge(
+        "lienthong.calls.waiting",
+        "Calls and batch items that wait for others of their agency to end",
+        &look,
+        |seen, tell| {
+            tell(seen.limit.waiting() as f64, &[]);
+        },
+    );
     let runtime = tokio::runtime::Handle::current();
     gauge("lienthong.tasks", "Tasks of the hub's runtime", &look, move |_, tell| {
         tell(runtime.metrics().num_alive_tasks() as f64, &[]);
     });
     gauge(
-        "lienthong.calls.places",
-        "Calls and batch items that may be under way while several agencies call",
+        "lienthong.calls.turns",
+        "Calls and batch items that may run while several agencies call",
         &look,
         |seen, tell| {
-            tell(seen.limit.places() as f64, &[]);
+            tell(seen.limit.turns() as f64, &[]);
         },
     );
     gauge("lienthong.audit.waiting", "Entries waiting to be written", &look, |seen, tell| {

@@ -267,6 +267,7 @@ pub(crate) async fn start(config: &Config, hangup: Option<Signal>) -> anyhow::Re
         methods: Methods::new(&current.hub().schema),
         current: Arc::clone(&current) as Arc<dyn InForce>,
         strangers: strangers.clone(),
+        limit: limit.clone(),
         routes,
     };
     let serving = tokio::spawn(listen::run(listening, Arc::new(calls), listener, stopped.clone()));

@@ -77,9 +77,9 @@ impl AdapterHandler {
         } else {
             // Dropped with this call when its caller goes: the work then ends, and that is recorded.
             let (_waiting, gone) = oneshot::channel::<()>();
-            let caller = call.caller.clone();
+            let (caller, deadline) = (call.caller.clone(), call.deadline);
             let work = async move { lent.recorded(&call, &asked, gone).await.map_err(|error| convert::status(&error)) };
-            self.limit.to_the_end(&caller, span, work).await?
+            self.limit.to_the_end(&caller, deadline, span, work).await?
         };
         Ok(Response::new(answer.into()))
     }

@@ -44,7 +44,7 @@ impl AuditService for AuditHandler {
         let (call, span) = self.begin("lienthong.audit.v1.AuditService/SearchEntries", &request)?;
         let (hub, proof) = (self.current.hub(), call::proof(&request));
         self.limit
-            .to_the_end(&call.caller.clone(), span, async move {
+            .to_the_end(&call.caller.clone(), call.deadline, span, async move {
                 let request = request.into_inner();
                 let reader = reader(&hub, &call, request.reader.clone(), proof.as_deref()).await?;
                 let (filter, page_size) = match request::filter(&hub, &request) {
@@ -73,7 +73,7 @@ impl AuditService for AuditHandler {
         let (call, span) = self.begin("lienthong.audit.v1.AuditService/ListSubjectAccesses", &request)?;
         let (hub, proof) = (self.current.hub(), call::proof(&request));
         self.limit
-            .to_the_end(&call.caller.clone(), span, async move {
+            .to_the_end(&call.caller.clone(), call.deadline, span, async move {
                 let request = request.into_inner();
                 let citizen = proof.as_deref().filter(|proof| proof.citizen().is_some());
                 let reader = match citizen {
@@ -103,7 +103,7 @@ impl AuditService for AuditHandler {
         let (call, span) = self.begin("lienthong.audit.v1.AuditService/GetEntry", &request)?;
         let (hub, proof) = (self.current.hub(), call::proof(&request));
         self.limit
-            .to_the_end(&call.caller.clone(), span, async move {
+            .to_the_end(&call.caller.clone(), call.deadline, span, async move {
                 let request = request.into_inner();
                 let reader = reader(&hub, &call, request.reader, proof.as_deref()).await?;
                 let mut asked = vec![detail("log_index", request.log_index)];
@@ -174,7 +174,7 @@ impl AuditService for AuditHandler {
         let current = Arc::clone(&self.current);
         let mut stop = self.stop.clone();
         self.limit
-            .to_the_end(&call.caller.clone(), span, async move {
+            .to_the_end(&call.caller.clone(), call.deadline, span, async move {
                 let request = request.into_inner();
                 let reader = reader(&hub, &call, request.reader, proof.as_deref()).await?;
                 let mut asked = vec![detail("from_index", request.from_index)];

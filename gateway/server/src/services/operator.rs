@@ -27,7 +27,7 @@ impl OperatorService for OperatorHandler {
         let (call, span) = call::begin(method, request.metadata(), request.extensions(), self.timeouts)?;
         let (hub, proof, reloads) = (self.current.hub(), call::proof(&request), self.reloads.clone());
         self.limit
-            .to_the_end(&call.caller.clone(), span, async move {
+            .to_the_end(&call.caller.clone(), call.deadline, span, async move {
                 let officer = match parse::reader("officer", request.into_inner().officer, proof.as_deref()) {
                     Ok(officer) => officer,
                     Err(unreadable) => {

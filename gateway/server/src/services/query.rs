@@ -44,6 +44,7 @@ impl QueryService for QueryHandler {
         self.limit
             .to_the_end(
                 &call.caller.clone(),
+                call.deadline,
                 span,
                 Box::pin(async move {
                     let question =
@@ -71,6 +72,7 @@ impl QueryService for QueryHandler {
         self.limit
             .to_the_end(
                 &call.caller.clone(),
+                call.deadline,
                 span,
                 Box::pin(async move {
                     let verify = match validate(|| {
@@ -99,6 +101,7 @@ impl QueryService for QueryHandler {
         self.limit
             .to_the_end(
                 &call.caller.clone(),
+                call.deadline,
                 span,
                 Box::pin(async move {
                     let read = || parse::search_question(&hub, &call, request.into_inner(), proof.as_deref());
