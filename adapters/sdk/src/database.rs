@@ -55,13 +55,13 @@ fn without_parameters(parameters: usize) -> Result<(), sqlx::Error> {
 const ENCODED: &str = "write these signs in the account's name or password percent-encoded: \
                        @ %40, : %3A, / %2F, # %23, ? %3F, % %25, space %20";
 
-/// Whether the @ before the host comes only after a sign that ends the host: a password has that sign.
+/// Whether an @ comes after a sign that ends the host: the password has that sign, or the name of the database has an @.
 fn behind_authority(url: &str) -> bool {
     let Some((_, rest)) = url.split_once("://").filter(|(scheme, _)| *scheme != "sqlite") else { return false };
     let Some(end) = rest.find(['/', '?', '#']) else { return false };
     let (host, behind) = rest.split_at(end);
     let parameters = behind.find('=').unwrap_or(behind.len());
-    host.contains(':') && !host.contains('@') && behind[..parameters].contains('@')
+    host.contains(':') && behind[..parameters].contains('@')
 }
 
 /// The engines' pools.

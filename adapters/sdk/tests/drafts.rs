@@ -14,12 +14,16 @@ mod support;
 const RESIDENT: &str = "lienthong.population.v1.Resident";
 
 async fn draft(database: &TestDatabase, table: &str, sample: bool) -> String {
+    draft_knowing(database, table, sample, Vec::new()).await
+}
+
+async fn draft_knowing(database: &TestDatabase, table: &str, sample: bool, known: Vec<Mapping>) -> String {
     let request = DraftRequest {
         source: "drafted".to_owned(),
         record_types: vec![Schema::builtin().unwrap().record_type(RESIDENT).unwrap().clone()],
         table: Some(table.to_owned()),
         sample,
-        known: Vec::new(),
+        known,
     };
     adapter_sdk::draft(&SecretUrl::new(&database.url), &request).await.unwrap_or_else(|error| panic!("{error}")).text
 }
@@ -178,6 +182,30 @@ async fn a_lookup_is_explained_as_a_number_is_looked_up() {
         let source = open(&database, &draft(&database, "dan", true).await);
         let plans = source.explain().await.unwrap();
         assert!(plans[0].lines.join("\n").contains("dan_so_cccd"), "{}: {plans:?}", database.engine);
+        drop(source);
+        database.remove().await;
+    }
+}
+
+/// The population register's own list of marital states takes its codes, not their names.
+#[tokio::test]
+async fn names_of_a_list_that_the_draft_declares_are_written_beside_its_codes() {
+    let population = Mapping::parse(include_str!("../../population/mapping.toml"), "population").unwrap();
+    for database in databases().await {
+        database
+            .run(
+                "CREATE TABLE dan (so_cccd VARCHAR(12) NOT NULL PRIMARY KEY, hon_nhan VARCHAR(30));
+                 INSERT INTO dan VALUES ('052185000123', 'Độc thân'), ('052185000124', 'Có vợ'), ('052185000125', 'Góa');",
+            )
+            .await;
+        let mut text = draft_knowing(&database, "dan", true, vec![population.clone()]).await;
+        // What only the population register can check.
+        text.truncate(text.find("[[record.checks]]").unwrap_or(text.len()));
+        let source = open(&database, &text);
+        let quality = source.survey(RESIDENT, &SurveyOptions::default(), |_, _| {}).await.unwrap();
+        let record = &source.describe().records[0].record_type;
+        let state = quality.fields.iter().find(|field| record.fields[field.field].path == "marital_status").unwrap();
+        assert_eq!((state.clean, state.invalid), (3, 0), "{}: {text}", database.engine);
         drop(source);
         database.remove().await;
     }

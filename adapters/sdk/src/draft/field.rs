@@ -284,13 +284,15 @@ fn code(
     let reading = codes::read(&codes, list, own);
     let plain_codes: BTreeMap<_, _> = codes.keys().map(|code| (code.clone(), String::new())).collect();
     let themselves = codes::read(&plain_codes, list, own);
-    let restored = |code: &String| {
-        let shared = if own.is_none() { code_list(list) } else { None };
-        shared.and_then(|list| list.convert(code).ok()).map(|value| value.value.code.into_owned())
+    let restored = |code: &String| code_list(list)?.convert(code).ok().map(|value| value.value.code.into_owned());
+    // The converter knows the names of shared lists; of a list of the mapping's own it takes the codes alone.
+    let read = |code: &String| match own {
+        Some(list) => list.contains_key(code).then(|| code.clone()),
+        None => themselves.known.get(code).cloned().or_else(|| restored(code)),
     };
     let direct = codes.iter().all(|(code, label)| {
-        let own = themselves.known.get(code).cloned().or_else(|| restored(code));
-        own.is_some() && (label.is_empty() || reading.known.get(code) == own.as_ref())
+        let read = read(code);
+        read.is_some() && (label.is_empty() || reading.known.get(code) == read.as_ref())
     });
     if let Some(list_of_its_own) = own {
         for (code, meaning, other) in codes::disputed(list, list_of_its_own) {
