@@ -122,7 +122,7 @@ fn main() {
     let slashed = numbered(|index| format!("1{}/0{}/19{:02}", index % 10, 1 + index % 9, index % 100));
     row("birth_date, dd/MM/yyyy", &slashed, |input| used(birth_date(input, DateFormat::Slashed)));
     row("money", &numbered(|index| format!("{}000", 4_000 + index)), |input| used(vnd(input)));
-    row("boolean", &cycle(&["1".to_owned(), "0".to_owned()]), |input| used(boolean(input));
+    row("boolean", &cycle(&["1".to_owned(), "0".to_owned()]), |input| used(boolean(input)));
     for (scheme, input, label) in
         [("ethnicity", "10", "code"), ("ethnicity", "Gia-rai", "name"), ("gender", "M", "code"), ("nationality", "VN", "code")]
     {

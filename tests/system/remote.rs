@@ -13,7 +13,7 @@ use prost_types::FieldMask;
 use proto::{
     Schema,
     catalog::v1::{self as catalog, catalog_service_client::CatalogServiceClient},
-    query::v1::{self as wire, subject::Identifier},
+    query::v1::{self as wire, claim_result::Verdict, subject::Identifier},
 };
 use serde_json::Value;
 use tests::{Databases, Engine, Hub, HubFiles, Settings, binary, client_of, query_client};
@@ -93,6 +93,29 @@ impl Both {
             answers.append(&mut answer.results);
         }
         answers
+    }
+
+    /// A field that is not lent makes the answer incomplete, is named to people, and is unknown to those who verify it.
+    async fn says_what_is_not_provided(&self, hub: &Hub) {
+        let mut client = query_client(hub, &self.files, "H21.99/all").await;
+        let person = &self.people[0];
+        for (path, complete) in [("full_name", true), ("ethnicity", false)] {
+            let answer = client.query(request(person, &[path.to_owned()])).await.unwrap().into_inner();
+            let absent: &[String] = if complete { &[] } else { &[path.to_owned()] };
+            assert_eq!((answer.complete, answer.results[0].not_provided.as_slice()), (complete, absent));
+        }
+        let asked = request(person, &[]);
+        let claim = |field: &str| wire::Claim {
+            record_type: RESIDENT.to_owned(),
+            field: field.to_owned(),
+            value: "không đúng".to_owned(),
+        };
+        let claims = vec![claim("full_name"), claim("ethnicity")];
+        let wire::QueryRequest { subject, purpose, officer, .. } = asked;
+        let verify = wire::VerifyRequest { subject, claims, purpose, officer, required_sources: Vec::new() };
+        let results = client.verify(verify).await.unwrap().into_inner().results;
+        let said: Vec<_> = results.iter().map(|result| (result.verdict(), result.reason.as_str())).collect();
+        assert_eq!(said, [(Verdict::Mismatch, ""), (Verdict::Unknown, "NOT_PROVIDED")]);
     }
 
     /// Asks about one person until the source fails for this reason.
@@ -184,7 +207,13 @@ async fn what_the_owner_does_not_allow_is_neither_described_nor_given() {
         let record = prost_reflect::DynamicMessage::decode(descriptor, value.value.as_slice()).unwrap();
         let present: Vec<_> = record.fields().map(|(field, _)| field.name().to_owned()).collect();
         assert!(present.iter().all(|name| ["personal_id", "full_name"].contains(&name.as_str())), "{present:?}");
+        // What is not lent is not taken for empty.
+        let all: Vec<_> = schema.record_type(RESIDENT).unwrap().fields.iter().map(|field| field.path.clone()).collect();
+        let lent = |path: &String| path == "personal_id" || path == "full_name" || path.starts_with("full_name.");
+        let expected: Vec<_> = all.into_iter().filter(|path| !lent(path)).collect();
+        assert_eq!(result.not_provided, expected);
     }
+    both.says_what_is_not_provided(&hub).await;
     let mut catalog = CatalogServiceClient::new(client_of(&hub, &both.files, "H21.99/all").await);
     let sources = catalog.list_sources(catalog::ListSourcesRequest {}).await.unwrap().into_inner().sources;
     assert!(sources.iter().any(|source| source.id == "population"), "{sources:?}");

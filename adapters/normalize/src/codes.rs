@@ -379,7 +379,7 @@ mod tests {
         }
         assert_eq!(code("nationality", "Mỹ").as_deref(), Ok("US"));
         assert_eq!(code("nationality", "không"), Err(Defect::Placeholder));
-        assert_eq!(code("religion", "Không").as_deref(), Ok("00"));
+        assert_eq!(code("religion", "Không").as_deref(), Ok("99"));
         assert_eq!(code("gender", ""), Err(Defect::Empty));
         assert_eq!(code("gender", "Nữ").as_deref(), Ok("F"));
     }

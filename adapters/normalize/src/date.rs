@@ -57,7 +57,8 @@ impl FromStr for PartialDate {
     }
 }
 
-/// How a register writes dates; each format has its own shorter forms for dates known less exactly.
+/// How a register writes dates; each format has its own shorter forms for dates known less exactly. A midnight after a day
+/// with signs between its parts is ignored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum DateFormat {
     /// `19850307`, `198503`, `1985`.
@@ -68,7 +69,7 @@ pub enum DateFormat {
     Slashed,
     /// `07-03-1985`, `03-1985`, `1985`.
     Dashed,
-    /// `1985-03-07`, `1985-03`, `1985`; a midnight after the day is ignored.
+    /// `1985-03-07`, `1985-03`, `1985`.
     Iso,
     /// `03/1985`, `1985`.
     MonthSlashed,
@@ -184,7 +185,7 @@ fn split_compact(written: &str, parts_max: usize) -> Result<(u16, u8, u8), Defec
 }
 
 fn split_separated(written: &str, separator: char, format: DateFormat) -> Result<(u16, u8, u8), Defect> {
-    let written = if format == DateFormat::Iso { without_midnight(written) } else { written };
+    let written = without_midnight(written);
     let mut parts = [""; 3];
     let mut count = 0;
     for part in written.split(separator) {
@@ -206,10 +207,13 @@ fn split_separated(written: &str, separator: char, format: DateFormat) -> Result
     Ok((digits(year)?, part(0)? as u8, part(1)? as u8))
 }
 
-/// A date column read as a timestamp: `1985-03-07 00:00:00`.
+/// A date written as a timestamp: `1985-03-07 00:00:00`, `07/03/1985 0:00`. Another time is not dropped: whose midnight it
+/// stands for, nobody says.
 fn without_midnight(written: &str) -> &str {
+    let midnight =
+        |time: &str| time.starts_with(['0', ' ']) && time.contains(':') && time.chars().all(|c| "0:. Z".contains(c));
     match written.split_once([' ', 'T']) {
-        Some((date, time)) if time.starts_with("00:00") && time.chars().all(|letter| "0:.Z".contains(letter)) => date,
+        Some((date, time)) if midnight(time) => date,
         _ => written,
     }
 }
@@ -245,6 +249,10 @@ mod tests {
             ("1985", "dd/MM/yyyy", "1985"),
             ("1985-00-00", "yyyy-MM-dd", "1985"),
             ("1985-03-07 00:00:00", "yyyy-MM-dd", "1985-03-07"),
+            ("1985-03-07T00:00:00.000Z", "yyyy-MM-dd", "1985-03-07"),
+            ("07/03/1985 00:00:00", "dd/MM/yyyy", "1985-03-07"),
+            ("7/3/1985 0:00", "dd/MM/yyyy", "1985-03-07"),
+            ("07-03-1985 00:00", "dd-MM-yyyy", "1985-03-07"),
             ("2024-02-29", "yyyy-MM-dd", "2024-02-29"),
             ("03/1985", "MM/yyyy", "1985-03"),
             ("198503", "yyyyMM", "1985-03"),
@@ -265,6 +273,8 @@ mod tests {
             ("13/1985", "MM/yyyy", Defect::BadDate),
             ("1985-00-07", "yyyy-MM-dd", Defect::BadDate),
             ("1985-03-07 14:30:00", "yyyy-MM-dd", Defect::BadDate),
+            ("07/03/1985 17:00:00", "dd/MM/yyyy", Defect::BadDate),
+            ("07/03/1985 0", "dd/MM/yyyy", Defect::BadDate),
             ("0000-00-00", "yyyy-MM-dd", Defect::ZeroDate),
             ("0000-00-00 00:00:00", "yyyy-MM-dd", Defect::ZeroDate),
             ("00/00/0000", "dd/MM/yyyy", Defect::ZeroDate),

@@ -37,5 +37,5 @@ pub use number::{boolean, decimal, vnd};
 pub use organisation::organisation_keys;
 pub use outcome::{Conversion, Converted, Defect, Grade, Note, Notes, UnknownName};
 pub use personal_id::{PersonalId, contradicts, legacy_id, personal_id, personal_id_of_number};
-pub use tax_code::{TaxCode, tax_code, tax_code_check_digit};
+pub use tax_code::{TaxCode, tax_code, tax_code_check_digit, tax_code_of_number};
 pub use text::text;

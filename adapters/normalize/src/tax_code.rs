@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use crate::personal_id::digits;
 use crate::text::token;
-use crate::{Conversion, Converted, Defect, Note, PersonalId, personal_id};
+use crate::{Conversion, Converted, Defect, Note, Notes, PersonalId, personal_id};
 
 const WEIGHTS: [u32; 9] = [31, 29, 23, 19, 17, 13, 7, 5, 3];
 
@@ -58,6 +58,20 @@ pub fn tax_code(input: &str) -> Conversion<TaxCode> {
         }
         _ => Err(Defect::WrongLength),
     }
+}
+
+/// Reads a tax code from a column of a number type, which keeps no zeros at the front. Twelve digits that with a zero before them
+/// are a branch's, check digit included, are that and not a personal number of somebody born abroad.
+pub fn tax_code_of_number(input: &str) -> Conversion<TaxCode> {
+    let held = digits(input)?.value;
+    if held.len() == 12
+        && let Ok(code) = branch(&format!("0{}", &held[..9]), &held[9..])
+    {
+        let mut notes = Notes::NONE;
+        notes.insert(Note::LeadingZeroRestored);
+        return Ok(Converted { value: TaxCode::Branch(code), notes });
+    }
+    tax_code(input)
 }
 
 /// The check digit that completes nine digits; nothing where such a code is never issued, or the input is not nine digits.
@@ -119,6 +133,23 @@ mod tests {
         ] {
             assert_eq!(tax_code_check_digit(stem), check, "{stem}");
         }
+    }
+
+    #[test]
+    fn a_column_of_numbers_takes_the_zero_of_a_branch() {
+        let read = |text: &str| {
+            tax_code_of_number(text)
+                .map(|code| (code.value.as_str().to_owned(), code.notes.contains(Note::LeadingZeroRestored)))
+        };
+        let restored = |code: &str| Ok((code.to_owned(), true));
+        // 0314409058 and its branch 002 are of the worked table; 0100109106 is the right form of its last line.
+        assert_eq!(read("314409058002"), restored("0314409058-002"));
+        assert_eq!(read("100109106001"), restored("0100109106-001"));
+        assert_eq!(read("314409058"), restored("0314409058"));
+        assert_eq!(read("4101000003001"), Ok(("4101000003-001".to_owned(), false)));
+        // Another check digit: no branch, but a number that somebody born abroad may have.
+        assert_eq!(read("314409057002"), Ok(("314409057002".to_owned(), false)));
+        assert_eq!(read("314409058000"), Ok(("314409058000".to_owned(), false)));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt, sync::Arc};
 use crate::{
     Engine,
     cell::Cell,
-    database::{Ask, Bind, Database, Failure, Row},
+    database::{Ask, Bind, Database, Failure, Row, Words},
     mapping::Table,
     plan::RecordPlan,
 };
@@ -57,6 +57,8 @@ pub(crate) struct Column {
     pub(crate) kind: ColumnType,
     /// Whether some index begins with it.
     pub(crate) indexed: bool,
+    /// Whether the account may read it, as far as the engine says so.
+    pub(crate) readable: bool,
 }
 
 /// The tables and SELECTs a mapping reads, by their name in the mapping. A table without columns is not there.
@@ -64,7 +66,7 @@ pub(crate) struct Column {
 pub(crate) struct Catalogue {
     engine: Engine,
     tables: BTreeMap<String, Vec<Column>>,
-    /// SELECTs the database does not run, by name, with its error code.
+    /// SELECTs the database does not run, by name, with its error code and words.
     refused: BTreeMap<String, String>,
 }
 
@@ -80,8 +82,8 @@ impl Catalogue {
             let found = match &table.select {
                 None => columns(database, name).await?,
                 Some(select) => match described(database, select).await {
-                    Err(Failure::Schema { code } | Failure::Other { code }) => {
-                        refused.insert(name.clone(), code);
+                    Err(Failure::Schema { code, words } | Failure::Other { code, words }) => {
+                        refused.insert(name.clone(), format!("code {code}{words}{}", place(select, &words)));
                         Vec::new()
                     }
                     outcome => outcome?,
@@ -106,7 +108,7 @@ impl Catalogue {
         self.tables.get(name).map(Vec::as_slice).filter(|columns| !columns.is_empty())
     }
 
-    /// The error code for a SELECT the database does not run.
+    /// Error code and words for a SELECT the database does not run.
     pub(crate) fn refused(&self, name: &str) -> Option<&str> {
         self.refused.get(name).map(String::as_str)
     }
@@ -137,18 +139,37 @@ pub(crate) fn tables(record: &RecordPlan) -> impl Iterator<Item = &Table> {
     std::iter::once(&record.from).chain(lookups.chain(children).chain(exists).map(|through| &through.table))
 }
 
-/// Schema, if named, and table.
-pub(crate) fn split(table: &str) -> (Option<&str>, &str) {
-    match table.split_once('.') {
-        Some((schema, name)) => (Some(schema), name),
-        None => (None, table),
+/// Schema, if named, and table. A part with a dot of its own stands in double quotes: `qlhk."so.dan"`.
+pub(crate) fn split(table: &str) -> (Option<String>, String) {
+    let (mut schema, mut part, mut quoted) = (None, String::new(), false);
+    let (mut begins, mut letters) = (true, table.chars().peekable());
+    while let Some(letter) = letters.next() {
+        match letter {
+            '"' if begins => quoted = true,
+            '"' if quoted && letters.next_if_eq(&'"').is_some() => part.push('"'),
+            '"' if quoted => quoted = false,
+            '.' if !quoted && schema.is_none() => schema = Some(std::mem::take(&mut part)),
+            _ => part.push(letter),
+        }
+        begins = letter == '.' && !quoted && part.is_empty();
     }
+    (schema, part)
+}
+
+/// The name that [`split`] takes apart.
+pub(crate) fn table_name(schema: Option<&str>, table: &str) -> String {
+    let part = |name: &str| match name.contains('.') || name.starts_with('"') {
+        true => format!("\"{}\"", name.replace('"', "\"\"")),
+        false => name.to_owned(),
+    };
+    schema.map_or_else(|| part(table), |schema| format!("{}.{}", part(schema), part(table)))
 }
 
 const POSTGRES: &str = "\
 SELECT a.attname::text, COALESCE(b.typname, t.typname)::text, COALESCE(b.typtype, t.typtype)::text, \
 CASE WHEN a.atttypmod > 4 THEN a.atttypmod - 4 END, \
-EXISTS (SELECT 1 FROM pg_index i WHERE i.indrelid = a.attrelid AND i.indkey[0] = a.attnum) \
+EXISTS (SELECT 1 FROM pg_index i WHERE i.indrelid = a.attrelid AND i.indkey[0] = a.attnum), \
+has_column_privilege(a.attrelid, a.attnum, 'SELECT') \
 FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid \
 LEFT JOIN pg_type b ON t.typtype = 'd' AND b.oid = t.typbasetype \
 WHERE a.attrelid = to_regclass($1) AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum";
@@ -169,19 +190,33 @@ async fn columns(database: &Database, table: &str) -> Result<Vec<Column>, Failur
     let (schema, name) = split(table);
     let (sql, binds) = match database.engine() {
         Engine::Postgres => (POSTGRES, vec![Bind::Text(Some(crate::query::quoted(Engine::Postgres, table)))]),
-        Engine::MySql => (MYSQL, vec![Bind::Text(schema.map(str::to_owned)), Bind::Text(Some(name.to_owned()))]),
+        Engine::MySql => (MYSQL, vec![Bind::Text(schema), Bind::Text(Some(name))]),
         Engine::Sqlite => {
-            let schema = schema.unwrap_or("main").to_owned();
-            (SQLITE, vec![Bind::Text(Some(schema)), Bind::Text(Some(name.to_owned()))])
+            let schema = schema.unwrap_or_else(|| "main".to_owned());
+            (SQLITE, vec![Bind::Text(Some(schema)), Bind::Text(Some(name))])
         }
     };
-    let rows = database.rows(&Arc::from(sql), &binds).await?;
+    let rows = database.facts(&Arc::from(sql), &binds).await?;
     Ok(rows.iter().map(|row| column(database.engine(), row)).collect())
+}
+
+/// What a SELECT is described behind. It stands in the SELECT's first line.
+const BEFORE: &str = "SELECT * FROM (";
+
+/// The place in a SELECT that words of the database are about, where they say so.
+fn place(select: &str, words: &Words) -> String {
+    let Some(at) = words.position().and_then(|position| position.checked_sub(BEFORE.len() + 1)) else {
+        return String::new();
+    };
+    let before: String = select.chars().take(at).collect();
+    let (line, column) =
+        (before.matches('\n').count() + 1, before.chars().rev().take_while(|c| *c != '\n').count() + 1);
+    format!(", at line {line}, column {column} of it")
 }
 
 /// The columns of a SELECT.
 async fn described(database: &Database, select: &str) -> Result<Vec<Column>, Failure> {
-    let sql = Arc::from(format!("SELECT * FROM {} s", crate::query::derived(select)));
+    let sql = Arc::from(format!("{BEFORE}{select}\n) s"));
     let rows = database.ask(&sql, Ask::Columns).await?;
     Ok(rows.iter().map(|row| column(database.engine(), row)).collect())
 }
@@ -191,7 +226,8 @@ fn column(engine: Engine, row: &Row) -> Column {
     let (declared, class) = (text(1).to_ascii_lowercase(), text(2));
     let width = text(3).parse().ok();
     let kind = column_type(engine, &declared, &class, width);
-    Column { name: text(0), kind, indexed: matches!(row.get(4), Some(Cell::Int(1) | Cell::Bool(true))) }
+    let indexed = matches!(row.get(4), Some(Cell::Int(1) | Cell::Bool(true)));
+    Column { name: text(0), kind, indexed, readable: !matches!(row.get(5), Some(Cell::Bool(false))) }
 }
 
 /// What a column of this declared type can hold; its class is PostgreSQL's alone.

@@ -102,7 +102,7 @@ pub(crate) enum Converter {
     CardObjectGroup(Codes),
     CardBenefitLevel,
     BudgetUnitCode,
-    Date { format: DateFormat, birth: bool },
+    Date { formats: Box<[DateFormat]>, birth: bool },
     Code(Codes),
     Industry(Option<IndustryVintage>),
     Address(Vintage),
@@ -110,7 +110,7 @@ pub(crate) enum Converter {
     Decimal,
     Integer,
     Boolean,
-    Document { codes: Codes, format: DateFormat },
+    Document { codes: Codes, formats: Box<[DateFormat]> },
     Derive(Derive),
 }
 

@@ -12,6 +12,7 @@ mod postgres;
 mod sqlite;
 
 pub(crate) use failure::Failure;
+pub use failure::Words;
 use place::Place;
 use pool::Pool;
 
@@ -32,6 +33,8 @@ pub(crate) enum Bind {
 pub(crate) enum Ask<'q> {
     /// Its rows, with these values bound.
     Rows(&'q [Bind]),
+    /// The same of the database's own catalogue: names are bound and read, nobody's values.
+    Facts(&'q [Bind]),
     /// Its columns without running it, each a row as the catalogue's statements give them: name, type, class, width,
     /// whether an index begins with it. Which indexes serve a statement, no engine says of its columns.
     Columns,
@@ -48,6 +51,19 @@ fn without_parameters(parameters: usize) -> Result<(), sqlx::Error> {
     if parameters == 0 { Ok(()) } else { Err(sqlx::Error::InvalidArgument(String::new())) }
 }
 
+/// How an address is written whose password has signs of its own.
+const ENCODED: &str = "write these signs in the account's name or password percent-encoded: \
+                       @ %40, : %3A, / %2F, # %23, ? %3F, % %25, space %20";
+
+/// Whether an @ comes after a sign that ends the host: the password has that sign, or the name of the database has an @.
+fn behind_authority(url: &str) -> bool {
+    let Some((_, rest)) = url.split_once("://").filter(|(scheme, _)| *scheme != "sqlite") else { return false };
+    let Some(end) = rest.find(['/', '?', '#']) else { return false };
+    let (host, behind) = rest.split_at(end);
+    let parameters = behind.find('=').unwrap_or(behind.len());
+    host.contains(':') && behind[..parameters].contains('@')
+}
+
 /// The engines' pools.
 #[derive(Debug)]
 enum Pools {
@@ -61,7 +77,13 @@ impl Pools {
     fn new(url: &SecretUrl, options: &PoolOptions) -> Result<Self, SourceError> {
         let url = url.expose();
         let scheme = url.split_once(':').map_or("", |(scheme, _)| scheme);
-        let refused = |_| SourceError::Address("it is malformed".into());
+        if behind_authority(url) {
+            return Err(SourceError::Address(format!("an @ stands behind a / or ? or #; {ENCODED}").into()));
+        }
+        let refused = |_| {
+            let form = "://ACCOUNT:PASSWORD@HOST:PORT/DATABASE";
+            SourceError::Address(format!("it is malformed: write {scheme}{form}; {ENCODED}").into())
+        };
         match scheme {
             "postgres" | "postgresql" => {
                 postgres::Driver::new(url).map(|driver| Self::Postgres(Pool::new(driver, options))).map_err(refused)
@@ -114,6 +136,11 @@ impl Database {
     /// Runs a statement. Dropping the future ends the wait and the connection.
     pub(crate) async fn rows(&self, sql: &Arc<str>, binds: &[Bind]) -> Result<Vec<Row>, Failure> {
         self.ask(sql, Ask::Rows(binds)).await
+    }
+
+    /// Rows of the database's own catalogue.
+    pub(crate) async fn facts(&self, sql: &Arc<str>, binds: &[Bind]) -> Result<Vec<Row>, Failure> {
+        self.ask(sql, Ask::Facts(binds)).await
     }
 
     /// What the statement gives, as far as it is asked.

@@ -2,19 +2,25 @@
 
 use std::borrow::Cow;
 
-/// Why a source did not answer. Holds names of tables and columns, never a value or a statement.
+use crate::Words;
+
+/// Why a source did not answer. Holds names of tables and columns, and words of the database server where no value can be in
+/// them.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SourceError {
     /// No connection, or it broke.
-    #[error("the database cannot be reached")]
-    Unreachable,
+    #[error("the database cannot be reached{0}")]
+    Unreachable(Words),
+    /// The server is there, the database is not.
+    #[error("the server has no such database{0}")]
+    NoDatabase(Words),
     /// The deadline passed.
     #[error("the database did not answer in time")]
     Timeout,
     /// The database refuses the account or its rights.
-    #[error("the database refuses the account: wrong credentials or missing rights")]
-    Credentials,
+    #[error("the database refuses the account, by wrong credentials or missing rights{0}")]
+    Credentials(Words),
     /// A table or column the mapping reads is not there, or its type no longer fits.
     #[error("the database no longer fits the mapping: {}", .problems.join("; "))]
     SchemaChanged {
@@ -64,7 +70,9 @@ pub enum SourceError {
         limit: usize,
     },
     /// A table's rows cannot be walked: nothing tells them apart.
-    #[error("table {table} has no primary key and no unique index without NULLs to read it by")]
+    #[error(
+        "table {table} has no primary key and no unique index without NULLs, of columns the account may read, to read it by"
+    )]
     NoKey {
         /// Table.
         table: String,
@@ -99,9 +107,10 @@ impl SourceError {
     /// Stable name for clients, metrics and logs.
     pub const fn reason(&self) -> &'static str {
         match self {
-            Self::Unreachable => "SOURCE_UNREACHABLE",
+            Self::Unreachable(_) => "SOURCE_UNREACHABLE",
+            Self::NoDatabase(_) => "SOURCE_NO_DATABASE",
             Self::Timeout => "SOURCE_TIMEOUT",
-            Self::Credentials => "SOURCE_CREDENTIALS",
+            Self::Credentials(_) => "SOURCE_CREDENTIALS",
             Self::SchemaChanged { .. } => "SOURCE_SCHEMA_CHANGED",
             Self::TooManyRecords { .. } => "SOURCE_TOO_MANY_RECORDS",
             Self::UnknownRecordType { .. } => "SOURCE_UNKNOWN_RECORD_TYPE",
@@ -121,6 +130,6 @@ impl SourceError {
 
     /// Whether asking again may help without anyone repairing anything.
     pub const fn retryable(&self) -> bool {
-        matches!(self, Self::Unreachable | Self::Timeout | Self::Busy)
+        matches!(self, Self::Unreachable(_) | Self::Timeout | Self::Busy)
     }
 }

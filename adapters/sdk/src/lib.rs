@@ -29,6 +29,7 @@ pub use adapter::{
     Adapter, Behalf, Criterion, CriterionKind, Engine, FetchRequest, Fetched, FetchedRecord, FieldMark, Grade, Key,
     RecordDescription, SearchField, SearchRequest, SourceDescription,
 };
+pub use database::Words;
 pub use draft::{Draft, DraftError, DraftRequest, DraftedRecord, Likelihood, draft, likelihoods};
 pub use error::SourceError;
 pub use functions::{Check, CheckedValues, Derive, Functions, Inputs};

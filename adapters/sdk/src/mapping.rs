@@ -139,7 +139,9 @@ pub(crate) struct FieldMapping {
     pub(crate) convert: Spanned<Conversion>,
     pub(crate) required: bool,
     pub(crate) encoding: Option<EncodingChoice>,
-    /// Options of the converter, by name.
+    /// The forms dates are written in, the first that reads one counts.
+    pub(crate) formats: Vec<Spanned<String>>,
+    /// Other options of the converter, by name.
     pub(crate) options: BTreeMap<String, Spanned<String>>,
     pub(crate) values: Option<Values>,
     pub(crate) span: Range<usize>,

@@ -18,7 +18,7 @@ mod sql;
 mod tests;
 
 use sql::Builder;
-pub(crate) use sql::{Statement, can_hold, derived, identifier, quoted};
+pub(crate) use sql::{Statement, can_hold, identifier, quoted};
 
 /// How to fetch one set of fields of a record type by one kind of key.
 #[derive(Debug)]

@@ -203,7 +203,7 @@ impl SqlSource {
     async fn answer(&self, index: usize, question: Question<'_>) -> Result<Found, SourceError> {
         let live = self.fitting(index).await?;
         match self.read(index, question, &live).await {
-            Err(ReadError::Failed(Failure::Schema { code })) => {
+            Err(ReadError::Failed(Failure::Schema { code, .. })) => {
                 // The database changed under us: look again, say what is missing, or ask once more in its new shape.
                 let changed = self.live(Some(&live)).await?;
                 if let Some(problem) = changed.problem(index) {

@@ -49,8 +49,18 @@ pub(crate) fn response(sources: &Sources, permit: &Permit, gathered: &mut Gather
         matches!(result.outcome(), wire::Outcome::Found | wire::Outcome::NotFound)
             && result.withheld.is_empty()
             && result.failure.is_none()
-    });
+    }) && every_field_is_provided(permit, gathered);
     wire::QueryResponse { discrepancies: discrepancies(permit, gathered), results, complete, receipt: None }
+}
+
+/// Whether each released field is one that some source of its record type fills. Without a source there is nothing to say of
+/// fields.
+fn every_field_is_provided(permit: &Permit, gathered: &Gathered) -> bool {
+    permit.selections().iter().enumerate().all(|(index, decision)| {
+        let mut answers = gathered.answers.iter().filter(|answer| answer.selection == index);
+        let first = answers.next().map_or_else(|| decision.record_type.no_fields(), |first| first.not_provided.clone());
+        answers.fold(first, |missing, answer| missing.intersection(&answer.not_provided)).is_empty()
+    })
 }
 
 fn result(
@@ -64,6 +74,7 @@ fn result(
         source: answer.source.clone(),
         withheld,
         decision: Some(basis),
+        not_provided: decision.record_type.paths_of(&answer.not_provided),
         ..Default::default()
     };
     match &answer.result {

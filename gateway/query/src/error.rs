@@ -212,6 +212,10 @@ impl Failure {
                 "Cấu trúc cơ sở dữ liệu nguồn đã thay đổi so với bản ánh xạ đã ký.",
                 "The structure of the source no longer fits its mapping.",
             ),
+            "SOURCE_NO_DATABASE" => (
+                "Máy chủ của nguồn không có cơ sở dữ liệu đã khai báo.",
+                "The source's server does not have the database it should.",
+            ),
             "SOURCE_CREDENTIALS" => {
                 ("Nguồn dữ liệu từ chối tài khoản kết nối.", "The source refuses the hub's account.")
             }

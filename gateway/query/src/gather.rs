@@ -25,6 +25,8 @@ pub(crate) struct SourceAnswer {
     pub(crate) result: Result<Fetched, Failure>,
     /// Why the source may hold more than `result` shows: it could not be asked by every number of the subject.
     pub(crate) unasked: Option<Failure>,
+    /// Released fields the source does not provide: unmapped, or not lent.
+    pub(crate) not_provided: FieldSet,
 }
 
 /// Everything that came back.
@@ -61,6 +63,7 @@ pub(crate) async fn gather(
                     mapping_digest: source.mapping_digest().to_owned(),
                     result,
                     unasked,
+                    not_provided: source.not_provided(&decision.record_type, &decision.released),
                 }
             });
         }

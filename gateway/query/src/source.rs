@@ -65,9 +65,12 @@ enum Remedy {
 impl Remedy {
     fn of(error: &SourceError) -> Self {
         match error {
-            SourceError::Unreachable => Self::Again,
+            SourceError::Unreachable(_) => Self::Again,
             // Not again: another wait of the same length for a source that hangs helps nobody.
-            SourceError::Timeout | SourceError::Credentials | SourceError::Database { .. } => Self::Elsewhere,
+            SourceError::Timeout
+            | SourceError::Credentials(_)
+            | SourceError::NoDatabase(_)
+            | SourceError::Database { .. } => Self::Elsewhere,
             // Nor this: more questions are what it has too many of.
             SourceError::Busy => Self::Elsewhere,
             _ => Self::Nothing,
@@ -108,6 +111,12 @@ impl Source {
             .describe()
             .record(&record_type.name)
             .map_or((&[], &[]), |record| (record.lookup.as_slice(), record.alone.as_slice()))
+    }
+
+    /// Those of a record type's fields that the source never fills: unmapped, or not lent.
+    pub(crate) fn not_provided(&self, record_type: &RecordType, fields: &FieldSet) -> FieldSet {
+        let described = self.adapter().describe().record(&record_type.name);
+        described.map_or_else(|| fields.clone(), |record| fields.difference(&record.fields))
     }
 
     pub(crate) fn finds(&self, record_type: &RecordType, kind: IdentifierKind) -> bool {
@@ -270,7 +279,7 @@ impl Endpoint {
             Err(error) => error,
         };
         let outcome = match error {
-            SourceError::Unreachable => {
+            SourceError::Unreachable(_) => {
                 pass.failed();
                 "unreachable"
             }

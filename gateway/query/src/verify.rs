@@ -39,8 +39,11 @@ fn judge(claim: &Claim, permit: &Permit, gathered: &Gathered) -> ClaimResult {
             .map_or_else(|| "NOT_GRANTED".to_owned(), |withheld| withheld.reason.code.clone());
         return result;
     }
-    let mut best = (Verdict::Unknown, "NO_SOURCE");
-    for answer in gathered.answers.iter().filter(|answer| answer.selection == claim.selection) {
+    let answers = || gathered.answers.iter().filter(|answer| answer.selection == claim.selection);
+    let provides = |answer: &&SourceAnswer| !answer.not_provided.contains(claim.field);
+    let unprovided = answers().next().map_or("NO_SOURCE", |_| "NOT_PROVIDED");
+    let mut best = (Verdict::Unknown, unprovided);
+    for answer in answers().filter(provides) {
         let (verdict, reason) = judge_answer(claim, permit, answer);
         if result.source.is_empty() || rank(verdict) > rank(best.0) {
             best = (verdict, reason);

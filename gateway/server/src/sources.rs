@@ -222,8 +222,14 @@ pub(crate) fn mapping(folder: &Path, id: &str, file: Option<&Path>) -> anyhow::R
 pub(crate) fn mapping_file(path: &Path) -> anyhow::Result<(Mapping, Functions)> {
     let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     let mapping = Mapping::parse(&text, &path.display().to_string())?;
-    let register = registers::all().into_iter().find(|register| register.id == mapping.source);
-    Ok((mapping, register.map_or_else(Functions::new, |register| (register.functions)())))
+    let functions = functions(&mapping.source);
+    Ok((mapping, functions))
+}
+
+/// The functions that a mapping of this source may name.
+pub(crate) fn functions(source: &str) -> Functions {
+    let register = registers::all().into_iter().find(|register| register.id == source);
+    register.map_or_else(Functions::new, |register| (register.functions)())
 }
 
 /// The mapping built in for a source.

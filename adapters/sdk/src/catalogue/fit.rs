@@ -93,10 +93,14 @@ impl<'a> Fit<'a> {
         let name = &table.name;
         if self.catalogue.table(&name.value).is_none() {
             let message = match self.catalogue.refused(&name.value) {
-                Some(code) => format!("the database does not run this SELECT: code {code}"),
+                Some(said) => format!("the database does not run this SELECT: {said}"),
                 None => format!("the database has no table {}, or shows it to nobody", name.value),
             };
             self.problem(name, message);
+            return false;
+        }
+        if self.catalogue.table(&name.value).is_some_and(|columns| columns.iter().all(|column| !column.readable)) {
+            self.problem(name, format!("the account may not read table {0}: GRANT SELECT ON {0}", name.value));
             return false;
         }
         for column in &table.order {
@@ -132,7 +136,14 @@ impl<'a> Fit<'a> {
         // A table that is not there has been reported.
         if let (None, Some(columns)) = (found, self.catalogue.table(table)) {
             let hint = suggest(&column.value, columns.iter().map(|column| column.name.as_str()));
-            self.problem(column, format!("table {table} has no column {}{hint}", column.value));
+            // MySQL shows nobody a column that he may not read.
+            let hidden = self.catalogue.engine() == Engine::MySql && !hint.contains("did you mean");
+            let perhaps = if hidden { "; or the account may not read it" } else { "" };
+            self.problem(column, format!("table {table} has no column {}{hint}{perhaps}", column.value));
+        }
+        if found.is_some_and(|column| !column.readable) {
+            let message = format!("the account may not read column {table}.{0}: GRANT SELECT (\"{0}\")", column.value);
+            self.problem(column, message);
         }
         found
     }

@@ -17,7 +17,7 @@ JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum \
 WHERE k.at <= i.indnkeyatts AND i.indexrelid = (SELECT u.indexrelid FROM pg_index u \
 WHERE u.indrelid = to_regclass($1) AND u.indisunique AND u.indisvalid AND u.indpred IS NULL AND u.indexprs IS NULL \
 AND NOT EXISTS (SELECT 1 FROM pg_attribute n WHERE n.attrelid = u.indrelid AND n.attnum = ANY (u.indkey::int2[]) \
-AND NOT n.attnotnull) ORDER BY u.indisprimary DESC, u.indexrelid LIMIT 1) ORDER BY k.at";
+AND (NOT n.attnotnull OR NOT has_column_privilege(n.attrelid, n.attnum, 'SELECT'))) ORDER BY u.indisprimary DESC, u.indexrelid LIMIT 1) ORDER BY k.at";
 
 const MYSQL: &str = "\
 SELECT CAST(s.COLUMN_NAME AS CHAR) FROM information_schema.STATISTICS s \
@@ -46,14 +46,14 @@ pub(crate) async fn key(database: &Database, table: &Table) -> Result<Vec<String
             (POSTGRES, vec![Bind::Text(Some(crate::query::quoted(Engine::Postgres, &table.name.value)))])
         }
         Engine::MySql => {
-            let binds = [Bind::Text(schema.map(str::to_owned)), Bind::Text(Some(name.to_owned()))];
+            let binds = [Bind::Text(schema), Bind::Text(Some(name))];
             (MYSQL, [binds.clone(), binds].concat())
         }
         Engine::Sqlite => {
-            let schema = schema.unwrap_or("main").to_owned();
-            (SQLITE, vec![Bind::Text(Some(schema)), Bind::Text(Some(name.to_owned()))])
+            let schema = schema.unwrap_or_else(|| "main".to_owned());
+            (SQLITE, vec![Bind::Text(Some(schema)), Bind::Text(Some(name))])
         }
     };
-    let rows = database.rows(&Arc::from(sql), &binds).await?;
+    let rows = database.facts(&Arc::from(sql), &binds).await?;
     Ok(rows.iter().filter_map(|row| row.first().and_then(Cell::key)).collect())
 }

@@ -5,7 +5,7 @@ use std::{borrow::Cow, str::FromStr};
 use chrono::{Datelike, TimeDelta, Utc};
 use normalize::{
     CodedValue, Conversion, Converted, DateFormat, Defect, IndustryVintage, MapKind, Note, Notes, PartialDate,
-    PersonalId, Vintage,
+    PersonalId, TaxCode, Vintage,
 };
 use rust_decimal::Decimal;
 
@@ -47,7 +47,7 @@ impl Converter {
             Self::PersonName => some(normalize::person_name(input), Value::Name).map(|value| alarmed(value, input)),
             Self::PersonalId => some(personal_id(inputs), |id| Value::Text(id.as_str().to_owned())),
             Self::LegacyId => text(normalize::legacy_id(input)),
-            Self::TaxCode => some(normalize::tax_code(input), |code| Value::Text(code.as_str().to_owned())),
+            Self::TaxCode => some(tax_code(inputs), |code| Value::Text(code.as_str().to_owned())),
             Self::SocialInsuranceNumber => restored(inputs, |input| text(normalize::social_insurance_number(input))),
             Self::HealthInsuranceCard => {
                 restored(inputs, |input| some(normalize::health_insurance_card(input), |card| Value::Text(card.number)))
@@ -56,7 +56,7 @@ impl Converter {
             Self::CardBenefitLevel => normalize::health_insurance_card(input)
                 .map(|card| Converted::clean(card.value.benefit_level.map(|level| Value::Int(level.into())))),
             Self::BudgetUnitCode => text(normalize::budget_unit_code(input)),
-            Self::Date { format, birth } => date(inputs, *format, *birth),
+            Self::Date { formats, birth } => date(inputs, formats, *birth),
             Self::Code(codes) => some(codes.convert(input), Value::Code),
             Self::Industry(vintage) => industry(inputs, *vintage),
             Self::Address(vintage) => address(inputs, *vintage),
@@ -64,7 +64,7 @@ impl Converter {
             Self::Decimal => some(decimal(inputs), |number| Value::Text(number.normalize().to_string())),
             Self::Integer => integer(inputs),
             Self::Boolean => some(normalize::boolean(input), Value::Bool),
-            Self::Document { codes, format } => document(inputs, codes, *format),
+            Self::Document { codes, formats } => document(inputs, codes, formats),
             Self::Derive(derive) => (derive.run)(inputs),
         }
     }
@@ -78,6 +78,13 @@ fn personal_id(inputs: &Inputs<'_>) -> Conversion<PersonalId> {
     match inputs.0.first() {
         Some(input) if input.number => normalize::personal_id_of_number(&input.text),
         input => normalize::personal_id(input.map(|input| input.text.as_ref()).unwrap_or_default()),
+    }
+}
+
+fn tax_code(inputs: &Inputs<'_>) -> Conversion<TaxCode> {
+    match inputs.0.first() {
+        Some(input) if input.number => normalize::tax_code_of_number(&input.text),
+        input => normalize::tax_code(input.map(|input| input.text.as_ref()).unwrap_or_default()),
     }
 }
 
@@ -140,13 +147,15 @@ fn integer(inputs: &Inputs<'_>) -> Outcome {
     Ok(Converted { value: Some(Value::Int(number)), notes })
 }
 
-fn date(inputs: &Inputs<'_>, format: DateFormat, birth: bool) -> Outcome {
+fn date(inputs: &Inputs<'_>, formats: &[DateFormat], birth: bool) -> Outcome {
     let Some(input) = inputs.input("date") else { return Ok(Converted::clean(None)) };
-    let (text, format) = written_date(input, format);
     let mut converted = match inputs.get("precision") {
-        Some(precision) if birth => normalize::birth_date_with_precision(text, precision, format),
-        Some(precision) => normalize::partial_date_with_precision(text, precision, format),
-        None => one_date(input, format, birth),
+        Some(precision) => written_date(input, formats, |text, format| match birth {
+            true => normalize::birth_date_with_precision(text, precision, format),
+            false => normalize::partial_date_with_precision(text, precision, format),
+        }),
+        None if birth => written_date(input, formats, normalize::birth_date),
+        None => written_date(input, formats, normalize::partial_date),
     }?;
     converted.notes.insert_if(birth && is_to_come(converted.value), Note::FutureDate);
     some(Ok(converted), Value::Date)
@@ -159,15 +168,26 @@ fn is_to_come(date: PartialDate) -> bool {
     (year, month.unwrap_or(1), day.unwrap_or(1)) > (today.year(), today.month(), today.day())
 }
 
-fn one_date(input: &InputText<'_>, format: DateFormat, birth: bool) -> Conversion<PartialDate> {
-    let (text, format) = written_date(input, format);
-    if birth { normalize::birth_date(text, format) } else { normalize::partial_date(text, format) }
-}
-
-/// The day and the form it is written in: the database's own for real dates, whatever the mapping says of text.
-fn written_date<'i>(input: &'i InputText<'_>, declared: DateFormat) -> (&'i str, DateFormat) {
-    let format = if input.native_date { DateFormat::Iso } else { declared };
-    (if format == DateFormat::Iso { day_of(&input.text) } else { &input.text }, format)
+/// Reads a date in the form it is written in: the database's own for real dates, whatever the mapping says of text. No text
+/// is a date of two forms.
+fn written_date(
+    input: &InputText<'_>,
+    formats: &[DateFormat],
+    read: impl Fn(&str, DateFormat) -> Conversion<PartialDate>,
+) -> Conversion<PartialDate> {
+    if input.native_date {
+        return read(day_of(&input.text), DateFormat::Iso);
+    }
+    let mut unread = Defect::BadDate;
+    for format in formats {
+        match read(&input.text, *format) {
+            // The form was another one, or a better reason is known already.
+            Err(Defect::BadDate) => {}
+            Err(defect) => unread = defect,
+            read => return read,
+        }
+    }
+    Err(unread)
 }
 
 /// The day of a timestamp at midnight, as some engines write a date; any other text as it is.
@@ -270,12 +290,13 @@ fn codes(address: &mut Address, inputs: &Inputs<'_>, vintage: Vintage) -> Result
     Ok(notes)
 }
 
-fn document(inputs: &Inputs<'_>, codes: &Codes, format: DateFormat) -> Outcome {
+fn document(inputs: &Inputs<'_>, codes: &Codes, formats: &[DateFormat]) -> Outcome {
     let mut notes = Notes::NONE;
     let kind = part(inputs, "type", &mut notes, |input| codes.convert(&input.text))?;
     let number =
         part(inputs, "number", &mut notes, |input| normalize::text(&input.text).map(|text| text.map(unspaced)))?;
-    let issue_date = part(inputs, "issue_date", &mut notes, |input| one_date(input, format, false))?;
+    let issue_date =
+        part(inputs, "issue_date", &mut notes, |input| written_date(input, formats, normalize::partial_date))?;
     let issue_place = part(inputs, "issue_place", &mut notes, |input| {
         normalize::org_name(&input.text).map(|text| alarmed(text.map(Cow::into_owned), &input.text))
     })?;

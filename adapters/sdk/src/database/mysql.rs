@@ -38,7 +38,7 @@ impl Connect for Driver {
     }
 
     async fn ask(connection: &mut MySqlConnection, sql: Arc<str>, ask: Ask<'_>) -> Result<Vec<Row>, sqlx::Error> {
-        let Ask::Rows(binds) = ask else { return columns(connection, sql).await };
+        let (Ask::Rows(binds) | Ask::Facts(binds)) = ask else { return columns(connection, sql).await };
         let mut query = sqlx::query(AssertSqlSafe(sql));
         for bind in binds {
             query = match bind {

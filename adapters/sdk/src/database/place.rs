@@ -40,9 +40,9 @@ impl Place {
     pub(super) async fn ask(&self, sql: &Arc<str>, ask: Ask<'_>) -> Result<Vec<Row>, Failure> {
         let opened = self.opened();
         match opened.pools.ask(sql, ask).await {
-            Err(Failure::Credentials) => match self.renewed(&opened) {
+            Err(refused @ Failure::Credentials(_)) => match self.renewed(&opened) {
                 Some(renewed) => renewed.pools.ask(sql, ask).await,
-                None => Err(Failure::Credentials),
+                None => Err(refused),
             },
             answer => answer,
         }

@@ -20,7 +20,7 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, oneshot},
 };
 
-use super::{Ask, Failure, Row};
+use super::{Ask, Failure, Row, failure::Stage};
 use crate::PoolOptions;
 
 /// How one engine connects and reads.
@@ -70,15 +70,15 @@ impl<D: Connect> Pool<D> {
     /// Runs a statement on an idle connection or a new one. A connection goes back only after an answer, so one whose
     /// wait was cut short is closed, not reused.
     pub(super) async fn ask(&self, sql: &Arc<str>, ask: Ask<'_>) -> Result<Vec<Row>, Failure> {
-        let place = Arc::clone(&self.places).acquire_owned().await.map_err(|_| Failure::Unreachable)?;
+        let place = Arc::clone(&self.places).acquire_owned().await.map_err(|_| Failure::GONE)?;
         while let Some(mut connection) = self.take_idle() {
-            match D::ask(&mut connection, Arc::clone(sql), ask).await {
-                Err(error) if Failure::of(&error) == Failure::Unreachable => continue,
+            match asked::<D>(&mut connection, sql, ask).await {
+                Err(Failure::Unreachable(_)) => continue,
                 outcome => return self.finish(connection, outcome),
             }
         }
         let (mut connection, _place) = self.connect(place).await?;
-        let outcome = D::ask(&mut connection, Arc::clone(sql), ask).await;
+        let outcome = asked::<D>(&mut connection, sql, ask).await;
         self.finish(connection, outcome)
     }
 
@@ -93,12 +93,11 @@ impl<D: Connect> Pool<D> {
             }
         });
         // Without an answer the program is about to end.
-        wanted.await.map_err(|_| Failure::Unreachable)?.map_err(|error| Failure::of(&error))
+        wanted.await.map_err(|_| Failure::GONE)?.map_err(|error| Failure::of(&error, Stage::Connecting))
     }
 
-    fn finish(&self, connection: D::Connection, outcome: Result<Vec<Row>, sqlx::Error>) -> Result<Vec<Row>, Failure> {
-        let outcome = outcome.map_err(|error| Failure::of(&error));
-        if outcome != Err(Failure::Unreachable) {
+    fn finish(&self, connection: D::Connection, outcome: Result<Vec<Row>, Failure>) -> Result<Vec<Row>, Failure> {
+        if !matches!(outcome, Err(Failure::Unreachable(_))) {
             lock(&self.idle).push(Idle { connection, since: Instant::now() });
         }
         outcome
@@ -115,6 +114,14 @@ impl<D: Connect> Pool<D> {
         std::mem::drop(expired);
         taken
     }
+}
+
+async fn asked<D: Connect>(connection: &mut D::Connection, sql: &Arc<str>, ask: Ask<'_>) -> Result<Vec<Row>, Failure> {
+    let stage = match ask {
+        Ask::Rows(_) => Stage::Running,
+        Ask::Facts(_) | Ask::Columns => Stage::Preparing,
+    };
+    D::ask(connection, Arc::clone(sql), ask).await.map_err(|error| Failure::of(&error, stage))
 }
 
 fn lock<C>(idle: &Mutex<Vec<Idle<C>>>) -> MutexGuard<'_, Vec<Idle<C>>> {

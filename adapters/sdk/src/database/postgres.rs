@@ -17,6 +17,13 @@ use crate::cell::Cell;
 /// The first version of the server that looks after its callers while it works.
 const CONNECTION_CHECK_SINCE: u32 = 140_000;
 
+/// A database in SQL_ASCII knows no encoding, and would be refused what is not UTF-8: the mapping says what its bytes mean.
+macro_rules! bytes_as_they_are {
+    () => {
+        "SELECT set_config('client_encoding', 'SQL_ASCII', false) WHERE current_setting('server_encoding') = 'SQL_ASCII'"
+    };
+}
+
 pub(crate) struct Driver(PgConnectOptions);
 
 impl Driver {
@@ -35,13 +42,15 @@ impl Connect for Driver {
         let mut connection = PgConnection::connect_with(&self.0).await?;
         // A caller who has gone is noticed while a statement runs, and the statement is given up.
         if connection.server_version_num() >= Some(CONNECTION_CHECK_SINCE) {
-            connection.execute("SET client_connection_check_interval = '1s'").await?;
+            connection.execute(concat!("SET client_connection_check_interval = '1s'; ", bytes_as_they_are!())).await?;
+        } else {
+            connection.execute(bytes_as_they_are!()).await?;
         }
         Ok(connection)
     }
 
     async fn ask(connection: &mut PgConnection, sql: Arc<str>, ask: Ask<'_>) -> Result<Vec<Row>, sqlx::Error> {
-        let Ask::Rows(binds) = ask else { return columns(connection, sql).await };
+        let (Ask::Rows(binds) | Ask::Facts(binds)) = ask else { return columns(connection, sql).await };
         let mut query = sqlx::query(AssertSqlSafe(sql));
         for bind in binds {
             query = match bind {

@@ -212,13 +212,13 @@ mod tests {
 
     #[test]
     fn a_number_two_lists_give_two_meanings_is_taken_by_its_meaning() {
-        let religion = list(&[("01", "Phật giáo"), ("99", "Không theo tôn giáo")]);
-        let labels = ["Khác", "Không", "Không tôn giáo", "Đạo Phật", "Tôn giáo Khác"];
+        let religion = list(&[("01", "Công giáo"), ("99", "Không theo tôn giáo")]);
+        let labels = ["Khác", "Không", "Không tôn giáo", "Thiên Chúa giáo", "Tôn giáo Khác"];
         let expected = [None, Some("99"), Some("99"), Some("01"), None].map(|code| code.map(str::to_owned));
         assert_eq!(taken("religion", &religion, &labels), expected);
-        let expected = ("99".to_owned(), "Không theo tôn giáo".to_owned(), "Khác".to_owned());
+        let expected = ("01".to_owned(), "Công giáo".to_owned(), "Phật giáo".to_owned());
         assert_eq!(disputed("religion", &religion), [expected]);
-        assert_eq!(disputed("religion", &list(&[("01", "Phật giáo")])), []);
+        assert_eq!(disputed("religion", &list(&[("01", "Phật giáo"), ("99", "Không theo tôn giáo")])), []);
     }
 
     #[test]

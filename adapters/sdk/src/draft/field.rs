@@ -96,7 +96,11 @@ pub(super) fn field(
         _ => leading.filter(|column| needs_format(target, column)),
     };
     if let Some(column) = dated {
-        options.push(format!("format = {}", string(format(column, found, table, &mut written))));
+        let formats: Vec<_> = formats(column, found, table, &mut written).into_iter().map(string).collect();
+        options.push(match formats.as_slice() {
+            [one] => format!("format = {one}"),
+            several => format!("format = [{}]", several.join(", ")),
+        });
     }
     match target.convert.as_str() {
         "code" => {
@@ -176,18 +180,19 @@ fn remark(guess: &Guess<'_>, table: &Named<'_>, label: &str) -> String {
 }
 
 /// The form of dates in a column: as the rows show, as the comment says, or in doubt.
-fn format(column: &ColumnFacts, found: &Found, table: &Named<'_>, written: &mut Written) -> &'static str {
+fn formats(column: &ColumnFacts, found: &Found, table: &Named<'_>, written: &mut Written) -> Vec<&'static str> {
     let own = table.facts.name == found.table;
-    if let Some((format, share)) = found.sample.as_ref().filter(|_| own).and_then(|sample| sample.format(&column.name))
-    {
+    let seen = found.sample.as_ref().filter(|_| own).and_then(|sample| sample.formats(&column.name));
+    if let Some((formats, share)) = seen {
         if share < 0.95 {
-            written.doubts.push(format!("{:.0} % of the sampled dates have this format", share * 100.0));
+            let these = if formats.len() == 1 { "this format" } else { "one of these formats" };
+            written.doubts.push(format!("{:.0} % of the sampled dates have {these}", share * 100.0));
         }
-        return format;
+        return formats;
     }
     let comment = column.comment.to_lowercase();
     if let Some(named) = FORMATS_NAMED.iter().find(|named| comment.contains(**named)) {
-        return match *named {
+        return vec![match *named {
             "yyyy-mm-dd" => "yyyy-MM-dd",
             "dd/mm/yyyy" => "dd/MM/yyyy",
             "dd-mm-yyyy" => "dd-MM-yyyy",
@@ -195,14 +200,14 @@ fn format(column: &ColumnFacts, found: &Found, table: &Named<'_>, written: &mut 
             "yyyymmdd" => "yyyyMMdd",
             "mm/yyyy" => "MM/yyyy",
             _ => "yyyyMM",
-        };
+        }];
     }
     written.doubts.push("the format of these dates is a guess; draft with --sample to see it".to_owned());
-    match (&column.kind, column.width) {
+    vec![match (&column.kind, column.width) {
         (ColumnType::Int, _) | (_, Some(8)) => "yyyyMMdd",
         (_, Some(6)) => "yyyyMM",
         _ => "dd/MM/yyyy",
-    }
+    }]
 }
 
 /// The encoding of bytes, which have none of their own; that of text stands at the head of the file.
@@ -279,13 +284,15 @@ fn code(
     let reading = codes::read(&codes, list, own);
     let plain_codes: BTreeMap<_, _> = codes.keys().map(|code| (code.clone(), String::new())).collect();
     let themselves = codes::read(&plain_codes, list, own);
-    let restored = |code: &String| {
-        let shared = if own.is_none() { code_list(list) } else { None };
-        shared.and_then(|list| list.convert(code).ok()).map(|value| value.value.code.into_owned())
+    let restored = |code: &String| code_list(list)?.convert(code).ok().map(|value| value.value.code.into_owned());
+    // The converter knows the names of shared lists; of a list of the mapping's own it takes the codes alone.
+    let read = |code: &String| match own {
+        Some(list) => list.contains_key(code).then(|| code.clone()),
+        None => themselves.known.get(code).cloned().or_else(|| restored(code)),
     };
     let direct = codes.iter().all(|(code, label)| {
-        let own = themselves.known.get(code).cloned().or_else(|| restored(code));
-        own.is_some() && (label.is_empty() || reading.known.get(code) == own.as_ref())
+        let read = read(code);
+        read.is_some() && (label.is_empty() || reading.known.get(code) == read.as_ref())
     });
     if let Some(list_of_its_own) = own {
         for (code, meaning, other) in codes::disputed(list, list_of_its_own) {

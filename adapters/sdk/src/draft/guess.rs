@@ -11,7 +11,7 @@ use super::{
     target::{Target, Targets},
     words::{Meanings, meanings, of_words, words},
 };
-use crate::catalogue::ColumnType;
+use crate::catalogue::{ColumnType, split};
 
 /// Guesses below this are only mentioned.
 pub(super) const LIKELY: f64 = 0.5;
@@ -56,8 +56,8 @@ impl<'t> Named<'t> {
             names.retain(|name| !name.is_empty());
             NamedColumn { facts: column, names }
         });
-        let name = facts.name.rsplit('.').next().unwrap_or_default();
-        Self { facts, columns: columns.collect(), meanings: meanings(name).with(meanings(&facts.comment)) }
+        let (_, name) = split(&facts.name);
+        Self { facts, columns: columns.collect(), meanings: meanings(&name).with(meanings(&facts.comment)) }
     }
 
     pub(super) fn column(&self, name: &str) -> Option<&NamedColumn<'t>> {

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
     Engine,
-    catalogue::{ColumnType, column_type},
+    catalogue::{ColumnType, column_type, table_name},
     cell::Cell,
     database::{Database, Failure, Row},
 };
@@ -69,28 +69,29 @@ impl TableFacts {
     }
 }
 
-/// Table, comment, column, type, class of type, width, column's comment, indexed, key, values.
+/// Table, comment, column, type, class of type, width, column's comment, indexed, key, values, schema that must be named.
 const POSTGRES: &str = "\
-SELECT CASE WHEN pg_table_is_visible(c.oid) THEN c.relname::text ELSE n.nspname || '.' || c.relname END, \
+SELECT c.relname::text, \
 obj_description(c.oid, 'pg_class'), a.attname::text, COALESCE(b.typname, t.typname)::text, \
 COALESCE(b.typtype, t.typtype)::text, CASE WHEN a.atttypmod > 4 THEN a.atttypmod - 4 END, \
 col_description(c.oid, a.attnum), \
 EXISTS (SELECT 1 FROM pg_index i WHERE i.indrelid = c.oid AND i.indkey[0] = a.attnum), \
 EXISTS (SELECT 1 FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary AND a.attnum = ANY (i.indkey::int2[])), \
 (SELECT string_agg(e.enumlabel, E'\\n' ORDER BY e.enumsortorder) FROM pg_enum e \
-WHERE e.enumtypid = COALESCE(b.oid, t.oid)) \
+WHERE e.enumtypid = COALESCE(b.oid, t.oid)), \
+CASE WHEN NOT pg_table_is_visible(c.oid) THEN n.nspname::text END \
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
 JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped \
 JOIN pg_type t ON t.oid = a.atttypid LEFT JOIN pg_type b ON t.typtype = 'd' AND b.oid = t.typbasetype \
 WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND NOT c.relispartition \
 AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg\\_t%' \
-AND has_table_privilege(c.oid, 'SELECT') ORDER BY 1, a.attnum";
+AND has_column_privilege(c.oid, a.attnum, 'SELECT') ORDER BY c.relname, n.nspname, a.attnum";
 
-/// Key, table, own column, other table, other column.
+/// Key, table, own column, other table, other column, schemas of the tables that must be named.
 const POSTGRES_REFERENCES: &str = "\
-SELECT k.oid::text, CASE WHEN pg_table_is_visible(c.oid) THEN c.relname::text ELSE n.nspname || '.' || c.relname END, \
-a.attname::text, CASE WHEN pg_table_is_visible(o.oid) THEN o.relname::text ELSE m.nspname || '.' || o.relname END, \
-b.attname::text FROM pg_constraint k \
+SELECT k.oid::text, c.relname::text, a.attname::text, o.relname::text, b.attname::text, \
+CASE WHEN NOT pg_table_is_visible(c.oid) THEN n.nspname::text END, \
+CASE WHEN NOT pg_table_is_visible(o.oid) THEN m.nspname::text END FROM pg_constraint k \
 JOIN pg_class c ON c.oid = k.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace \
 JOIN pg_class o ON o.oid = k.confrelid JOIN pg_namespace m ON m.oid = o.relnamespace \
 CROSS JOIN LATERAL unnest(k.conkey, k.confkey) WITH ORDINALITY AS p(own, other, at) \
@@ -136,8 +137,8 @@ pub(super) async fn inventory(database: &Database) -> Result<Inventory, Failure>
         Engine::Sqlite => (SQLITE, SQLITE_REFERENCES),
     };
     let mut tables: Vec<TableFacts> = Vec::new();
-    for row in database.rows(&Arc::from(columns), &[]).await? {
-        let name = text(&row, 0);
+    for row in database.facts(&Arc::from(columns), &[]).await? {
+        let name = named(&row, 0, 10);
         if tables.last().is_none_or(|last| last.name != name) {
             tables.push(TableFacts { name, comment: text(&row, 1), columns: Vec::new(), references: Vec::new() });
         }
@@ -146,9 +147,10 @@ pub(super) async fn inventory(database: &Database) -> Result<Inventory, Failure>
         }
     }
     let mut found: BTreeMap<String, (String, Reference)> = BTreeMap::new();
-    for row in database.rows(&Arc::from(references), &[]).await? {
+    for row in database.facts(&Arc::from(references), &[]).await? {
         let (_, reference) = found.entry(text(&row, 0)).or_insert_with(|| {
-            (text(&row, 1), Reference { columns: Vec::new(), table: text(&row, 3), others: Vec::new() })
+            let table = named(&row, 3, 6);
+            (named(&row, 1, 5), Reference { columns: Vec::new(), table, others: Vec::new() })
         });
         reference.columns.push(text(&row, 2));
         reference.others.push(text(&row, 4));
@@ -159,6 +161,12 @@ pub(super) async fn inventory(database: &Database) -> Result<Inventory, Failure>
         }
     }
     Ok(Inventory { engine, tables })
+}
+
+/// A table as a mapping writes it, from its name and its schema.
+fn named(row: &Row, table: usize, schema: usize) -> String {
+    let schema = row.get(schema).and_then(Cell::key);
+    table_name(schema.as_deref(), &text(row, table))
 }
 
 fn text(row: &Row, at: usize) -> String {

@@ -186,8 +186,11 @@ async fn look(
     let table = match &request.table {
         Some(name) => {
             let known = || inventory.tables.iter().map(|table| table.name.as_str());
-            let named =
-                known().find(|known| known == name).or_else(|| known().find(|known| known.eq_ignore_ascii_case(name)));
+            let bare = |known: &&str| known.replace('"', "") == *name;
+            let named = known()
+                .find(|known| known == name)
+                .or_else(|| known().find(bare))
+                .or_else(|| known().find(|known| known.eq_ignore_ascii_case(name)));
             let hint = || crate::problem::suggest(name, known());
             named.ok_or_else(|| DraftError::NoTable { name: name.clone(), hint: hint() })?.to_owned()
         }
@@ -223,7 +226,7 @@ fn code_table<'i>(
         None => {
             let meant = words::meanings(column).without(&["number", "kind"]);
             let named = |facts: &&inventory::TableFacts| {
-                let name = words::words(facts.name.rsplit('.').next().unwrap_or_default());
+                let name = words::words(&crate::catalogue::split(&facts.name).1);
                 let listed = [
                     "dm", "danh", "muc", "lkp", "lookup", "ref", "code", "codes", "list", "tbl", "m", "d", "loai",
                     "kind",

@@ -1,12 +1,15 @@
 //! Writes a draft as a mapping file with its doubts as comments.
 
-use std::{collections::BTreeMap, fmt::Write};
+use std::{
+    collections::{BTreeMap, HashSet},
+    fmt::Write,
+};
 
 use super::{
     DraftRequest, Found,
     codes::List,
     field::{Lists, Written, field},
-    guess::{Guess, Named, NamedColumn, SURE, possible},
+    guess::{Guess, Named, NamedColumn, SURE, assign, possible},
     inventory::Inventory,
     structure::{Shape, join},
 };
@@ -218,14 +221,16 @@ fn lookup(text: &mut String, found: &Found, shape: &Shape<'_>, main: &Named<'_>)
         let indexed = held.iter().all(|name| main.column(name).is_none_or(|column| column.facts.indexed));
         let mut remark = format!("{score:.2}");
         if score == 0.0 {
-            remark += "; DOUBT: no column looks like that number; this one only stands in its place";
+            remark += "; DOUBT: no column looks like that number: name the one that holds it";
         } else if score < SURE {
             remark += "; DOUBT: does this column hold that number?";
         }
         if !indexed {
             remark += "; DOUBT: no index begins with it, so a lookup walks the whole table";
         }
-        let _ = writeln!(text, "{name} = {} # {remark}", columns(&held));
+        // What only stands in its place finds strangers: somebody must say which column it is.
+        let out = if score == 0.0 { "# " } else { "" };
+        let _ = writeln!(text, "{out}{name} = {} # {remark}", columns(&held));
     }
 }
 
@@ -325,17 +330,19 @@ fn beside_it(
         };
         let alias = format!("t{}", joins.len() + 1);
         let mut used = false;
-        for target in &open {
-            let best = possible(&found.targets, target, table, &[], None).into_iter().next();
+        for guess in assign(&found.targets, &open, table, &mut HashSet::new(), None) {
+            let columns = guess.from.columns();
             // The SELECT stands in comments, where a name has one line.
-            let fits = |(column, score): &(String, f64)| *score >= BESIDE && *column == plain(column);
-            let Some((column, score)) = best.filter(fits) else { continue };
-            lines.push(format!("#   {}: {}.{column} {score:.2}", target.path, table.facts.name));
-            let quoted = crate::query::identifier(inventory.engine, &column);
-            let wanted = format!("{alias}.{quoted} AS {alias}_{}", column.to_lowercase());
-            if !selected.contains(&wanted) {
-                selected.push(wanted);
+            if guess.score < BESIDE || columns.iter().any(|column| *column != plain(column)) {
+                continue;
             }
+            let (path, score) = (&guess.target.path, guess.score);
+            lines.push(format!("#   {path}: {} of {} {score:.2}", columns.join(", "), table.facts.name));
+            selected.extend(columns.iter().map(|column| {
+                let own = crate::query::identifier(inventory.engine, column);
+                let name = format!("{alias}_{}", column.to_lowercase());
+                format!("{alias}.{own} AS {}", crate::query::identifier(inventory.engine, &name))
+            }));
             used = true;
         }
         if used {

@@ -152,6 +152,24 @@ impl Sample {
         shares.rev().max_by(|left, right| left.1.total_cmp(&right.1)).filter(|_| !texts.is_empty())
     }
 
+    /// The formats that together read the values: the one that reads most, and others for what that leaves; with their share.
+    pub(super) fn formats(&self, column: &str) -> Option<(Vec<&'static str>, f64)> {
+        let mut left = self.texts(column);
+        let all = left.len();
+        let (first, _) = self.format(column)?;
+        let mut formats = Vec::new();
+        let others = FORMATS.iter().copied().filter(|format| *format != first);
+        for name in std::iter::once(first).chain(others) {
+            let format = DateFormat::from_str(name).ok()?;
+            let before = left.len();
+            left.retain(|text| normalize::partial_date(text, format).is_err());
+            if left.len() < before {
+                formats.push(name);
+            }
+        }
+        (!formats.is_empty()).then(|| (formats, (all - left.len()) as f64 / all.max(1) as f64))
+    }
+
     /// The encoding that most of the text with marks reads well in, over several columns, when that is clear.
     pub(super) fn encoding(&self, columns: &[&str]) -> Option<&'static str> {
         let cells = columns.iter().filter_map(|column| self.0.get(*column)).flatten();

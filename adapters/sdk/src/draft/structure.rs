@@ -10,7 +10,10 @@ use super::{
     sample::Sample,
     target::{Target, Targets},
 };
-use crate::{Engine, catalogue::ColumnType};
+use crate::{
+    Engine,
+    catalogue::{ColumnType, split},
+};
 
 /// Everything guessed of one record type in one table.
 #[derive(Debug)]
@@ -204,7 +207,7 @@ pub(super) fn join(other: &Named<'_>, main: &Named<'_>) -> Option<(Vec<(String, 
     let by_name = own.filter(|column| !column.name.eq_ignore_ascii_case("id")).find_map(|column| same(&column.name));
     by_name.or_else(|| {
         let [own] = key.as_slice() else { return None };
-        let short = main.facts.name.rsplit('.').next().unwrap_or_default().to_lowercase();
+        let short = split(&main.facts.name).1.to_lowercase();
         let named = other.facts.columns.iter().find(|column| {
             let name = column.name.to_lowercase();
             [format!("{short}_id"), format!("id_{short}"), format!("{short}id"), format!("ma_{short}")].contains(&name)

@@ -27,8 +27,8 @@ type Node<'a> = TomlSpanned<DeValue<'a>>;
 const TIME_ZONE_DEFAULT: &str = "+07:00";
 pub(super) const ENCODINGS: [&str; 7] =
     ["utf-8", "tcvn3", "vni", "viqr", "windows-1258", "tcvn3-as-latin1", "vni-as-latin1"];
-/// The options a converter may take.
-pub(super) const CONVERTER_OPTIONS: [&str; 3] = ["format", "list", "vintage"];
+/// The options a converter may take, beside formats of dates.
+pub(super) const CONVERTER_OPTIONS: [&str; 2] = ["list", "vintage"];
 
 pub(super) fn mapping(text: &str, file: &str) -> Result<Mapping, MappingError> {
     let mut problems = Problems::new(text);
@@ -76,7 +76,7 @@ pub(super) fn mapping(text: &str, file: &str) -> Result<Mapping, MappingError> {
         values,
         records,
     };
-    problems.finish(file, mapping)
+    problems.finish_mapping(file, mapping)
 }
 
 fn record(mut reader: Reader<'_>, problems: &mut Problems<'_>) -> Option<RecordMapping> {
@@ -84,6 +84,7 @@ fn record(mut reader: Reader<'_>, problems: &mut Problems<'_>) -> Option<RecordM
     let record_type = reader.required_text("type", problems)?;
     let short = record_type.value.rsplit('.').next().unwrap_or_default().to_owned();
     reader.set_place(format!("record {short}"));
+    let reader_span = reader.span();
     let from = table(&mut reader, problems);
     let as_of = reader.text("as_of", problems);
     let encoding = encoding(&mut reader, problems);
@@ -106,7 +107,14 @@ fn record(mut reader: Reader<'_>, problems: &mut Problems<'_>) -> Option<RecordM
     let checks = reader.tables("checks", problems);
     let checks = checks.into_iter().filter_map(|check| self::check(check, problems)).collect();
     reader.finish(problems);
-    Some(RecordMapping { record_type, from: from?, as_of, lookup, search, encoding, fields, children, joined, checks })
+    // Without a table the mapping is refused; its names are worth a look all the same.
+    let from = from.unwrap_or_else(|| Table {
+        name: Spanned { value: String::new(), span: reader_span },
+        select: None,
+        filters: Vec::new(),
+        order: Vec::new(),
+    });
+    Some(RecordMapping { record_type, from, as_of, lookup, search, encoding, fields, children, joined, checks })
 }
 
 /// The keys `table` or `select`, `where` and `order`.
@@ -199,7 +207,8 @@ fn lookups(node: &Node<'_>, place: &str, problems: &mut Problems<'_>) -> Vec<Loo
         lookups.push(lookup);
     }
     if lookups.is_empty() {
-        problems.add(&node.span(), &place, "no key finds a record");
+        let message = "no key finds a record: name the column that holds such a number, as personal_id = [\"column\"]";
+        problems.add(&node.span(), &place, message);
     }
     lookups
 }
@@ -316,6 +325,7 @@ fn field(path: Spanned<String>, mut reader: Reader<'_>, problems: &mut Problems<
     let convert = conversion(&mut reader, matches!(input, Some(Input::Exists(_))), problems);
     let required = reader.flag("required", problems);
     let encoding = encoding(&mut reader, problems);
+    let formats = reader.texts("format", problems);
     let options = CONVERTER_OPTIONS
         .into_iter()
         .filter_map(|name| reader.text(name, problems).map(|value| (name.to_owned(), value)))
@@ -326,7 +336,7 @@ fn field(path: Spanned<String>, mut reader: Reader<'_>, problems: &mut Problems<
         _ => text_table(node, &place, problems).map(Values::Inline),
     });
     reader.finish(problems);
-    Some(FieldMapping { path, input: input?, convert: convert?, required, encoding, options, values, span })
+    Some(FieldMapping { path, input: input?, convert: convert?, required, encoding, formats, options, values, span })
 }
 
 fn conversion(reader: &mut Reader<'_>, exists: bool, problems: &mut Problems<'_>) -> Option<Spanned<Conversion>> {
@@ -360,6 +370,11 @@ fn input(reader: &mut Reader<'_>, problems: &mut Problems<'_>) -> Option<Input> 
         (Some(node), None, None) => match node.get_ref() {
             DeValue::String(_) => text(node, &place, problems).map(Input::Column),
             DeValue::Array(_) => Some(Input::Together(texts(node, &place, problems))),
+            other if !other.is_table() => {
+                let message = "a column in quotes, a list of columns or { role = column } is expected here, not";
+                problems.add(&node.span(), &place, format!("{message} {}", other.type_str()));
+                None
+            }
             _ => {
                 let roles = Reader::on(node, &place, problems)?;
                 let roles =

@@ -21,8 +21,9 @@ gender = { from = "sex", convert = "code", list = "gender", values = { 1 = "M" }
 "#;
 
 fn load(text: &str) -> Result<(), MappingError> {
-    let mapping = Mapping::parse(text, "test.toml")?;
-    compile(&mapping, &Schema::builtin().unwrap(), &Functions::new()).map(drop)
+    let schema = Schema::builtin().unwrap();
+    let mapping = Mapping::parse(text, "test.toml").map_err(|error| error.with_names(&schema, &Functions::new()))?;
+    compile(&mapping, &schema, &Functions::new()).map(drop)
 }
 
 /// The first problem with one piece of the valid mapping replaced.
@@ -109,6 +110,85 @@ fn every_mistake_is_reported_at_once_in_the_order_of_the_file() {
     assert_eq!(error.problems.iter().map(|problem| problem.line).collect::<Vec<_>>(), [11, 12]);
 }
 
+/// What is wrong with the form and what is wrong with names.
+#[test]
+fn a_thoroughly_wrong_mapping_is_mended_in_one_go() {
+    let error = load(WRONG).unwrap_err();
+    let found = error.to_string();
+    let found: Vec<_> = found.lines().map(|line| line.strip_prefix("test.toml:").unwrap()).collect();
+    let expected: Vec<_> = EXPECTED.lines().collect();
+    assert_eq!(found, expected, "{}", found.join("\n"));
+}
+
+const WRONG: &str = r#"source = "test"
+label_vi = "Thử"
+label_en = "Test"
+owner = "nobody"
+encodng = "tcvn3"
+[values.sex]
+1 = "M"
+2 = "W"
+[[record]]
+type = "lienthong.population.v1.Residnet"
+table = "people"
+[[record]]
+type = "lienthong.budget.v1.BudgetUnit"
+fields.code = { from = "code", convert = "budget_unit_cod" }
+[[record]]
+type = "lienthong.population.v1.Resident"
+table = "people"
+ordr = ["id"]
+[record.lookup]
+personal_id = { colum = "id" }
+legacy_id = 7
+[record.fields]
+full_name = { form = "name", convert = "person_name" }
+gender = { from = "sex", convert = "code", list = "gendr", values = "sx" }
+birth_date = { from = { dat = "born" }, convert = "birth_date", format = "dd/mm/yyyy" }
+"mother.fullname" = { from = "mother", convert = "person_name" }
+ethnicity = { from = "dt", convert = "code", list = "ethnicity", values = "sex" }
+personal_id = { from = 12, convert = "personal_id" }
+is_deceased = { from = "dead", convert = "boolean", required = "yes" }
+[record.fields.permanent_address]
+from = { text = "address", ward = "ward" }
+convert = "adress"
+vintage = "pre-2025"
+[[record.children]]
+field = "industry"
+table = "i"
+join = { a = "b" }
+fields.code = { from = "x", convert = "text" }
+[[record.checks]]
+check = "personal_id_agree"
+fields = { personal_id = "personal_id", born = "birth_date" }
+"#;
+
+const EXPECTED: &str = r#"5:1: unknown key "encodng"; did you mean "encoding"?
+6:1: record Resident, field ethnicity: the list ethnicity has no code "M"
+6:1: record Resident, field ethnicity: the list ethnicity has no code "W"
+9:1: record Residnet: [record.lookup] is missing: no key finds a record
+9:1: record Residnet: "fields" is missing
+10:8: record: unknown record type "lienthong.population.v1.Residnet"; did you mean "lienthong.population.v1.Resident"?
+12:1: record BudgetUnit: "table" is missing
+12:1: record BudgetUnit: [record.lookup] is missing: no key finds a record
+14:42: record BudgetUnit, field code: unknown converter "budget_unit_cod"; did you mean "budget_unit_code"?
+18:1: record Resident: unknown key "ordr"; did you mean "order"?
+20:15: record Resident, lookup personal_id: "column" is missing
+20:17: record Resident, lookup personal_id: unknown key "colum"; did you mean "column"?
+21:13: record Resident, lookup legacy_id: a text in quotes is expected here, not integer
+23:13: record Resident, field full_name: "from" is missing: which column holds it?
+23:15: record Resident, field full_name: unknown key "form"; did you mean "from"?
+24:51: record Resident, field gender: unknown code list "gendr"; did you mean "gender"?
+24:69: record Resident, field gender: no table [values.sx]; known are sex
+25:31: record Resident, field birth_date: birth_date has no role "dat"; did you mean "date"?
+25:74: record Resident, field birth_date: unknown date format "dd/mm/yyyy"; did you mean "dd/MM/yyyy"?
+26:1: record Resident, field mother.fullname: the record has no such field; did you mean "mother.full_name"?
+28:24: record Resident, field personal_id: a column in quotes, a list of columns or { role = column } is expected here, not integer
+29:64: record Resident, field is_deceased: "required" is true or false
+32:11: record Resident, field permanent_address: unknown converter "adress"; did you mean "address"?
+35:9: record Resident, children industry: "industry" is no repeated message
+40:9: record Resident: unknown check "personal_id_agree"; did you mean "personal_id_agrees"?"#;
+
 #[test]
 fn a_field_has_one_origin() {
     let twice = format!(
@@ -184,7 +264,7 @@ fn the_published_schema_has_the_names_of_the_engine() {
         });
         let allowed = rule.unwrap().pointer("/then/properties").unwrap();
         assert_eq!(allowed["from"]["then"]["propertyNames"]["enum"], serde_json::json!(spec.roles), "{}", spec.name);
-        for option in parse::CONVERTER_OPTIONS {
+        for option in parse::CONVERTER_OPTIONS.into_iter().chain(["format"]) {
             assert_eq!(allowed.get(option) != Some(&false.into()), spec.options.contains(&option), "{}", spec.name);
         }
         assert_eq!(allowed.get("values") != Some(&false.into()), spec.values, "{}", spec.name);

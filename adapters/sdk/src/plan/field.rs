@@ -124,8 +124,9 @@ impl<'a> Bound<'a> {
                 }
             }
         };
-        for (option, value) in &mapped.options {
-            if !bound.options.contains(&option.as_str()) {
+        let format = mapped.formats.first().map(|first| ("format", first));
+        for (option, value) in mapped.options.iter().map(|(name, value)| (name.as_str(), value)).chain(format) {
+            if !bound.options.contains(&option) {
                 problems.add(&value.span, place, format!("{} has no option \"{option}\"", bound.name));
             }
         }
@@ -187,9 +188,11 @@ fn converter(
     if let Some(derive) = bound.derive {
         return Some(Converter::Derive(derive));
     }
-    let format = |problems: &mut Problems<'_>| {
-        let parsed = option::<DateFormat>(mapped, "format", "date format", &DATE_FORMATS, place, problems);
-        parsed.unwrap_or(DateFormat::Iso)
+    let formats = |problems: &mut Problems<'_>| -> Box<[DateFormat]> {
+        let given = mapped.formats.iter();
+        let known: Box<[_]> =
+            given.filter_map(|name| named(name, "date format", &DATE_FORMATS, place, problems)).collect();
+        if known.is_empty() { [DateFormat::Iso].into() } else { known }
     };
     Some(match bound.name {
         "text" => Converter::Text,
@@ -205,8 +208,8 @@ fn converter(
         }
         "card_benefit_level" => Converter::CardBenefitLevel,
         "budget_unit_code" => Converter::BudgetUnitCode,
-        "partial_date" => Converter::Date { format: format(problems), birth: false },
-        "birth_date" => Converter::Date { format: format(problems), birth: true },
+        "partial_date" => Converter::Date { formats: formats(problems), birth: false },
+        "birth_date" => Converter::Date { formats: formats(problems), birth: true },
         "code" => Converter::Code(codes(scope, mapped, None, place, problems)?),
         "industry_code" => {
             Converter::Industry(option(mapped, "vintage", "edition of VSIC", &VSIC_VINTAGES, place, problems))
@@ -221,7 +224,7 @@ fn converter(
         "boolean" => Converter::Boolean,
         "identity_document" => Converter::Document {
             codes: codes(scope, mapped, Some(DOCUMENT_LIST), place, problems)?,
-            format: format(problems),
+            formats: formats(problems),
         },
         _ => return None,
     })
@@ -236,7 +239,17 @@ fn option<T: std::str::FromStr>(
     place: &str,
     problems: &mut Problems<'_>,
 ) -> Option<T> {
-    let given = mapped.options.get(name)?;
+    named(mapped.options.get(name)?, what, known, place, problems)
+}
+
+/// What a text names, if it is known.
+fn named<T: std::str::FromStr>(
+    given: &Spanned<String>,
+    what: &str,
+    known: &[&str],
+    place: &str,
+    problems: &mut Problems<'_>,
+) -> Option<T> {
     let parsed = given.value.parse().ok();
     if parsed.is_none() {
         let hint = suggest(&given.value, known.iter().copied());
@@ -260,12 +273,12 @@ fn codes(
             return None;
         }
     };
-    let Some(list) = list(scope, name) else {
+    let list = list(scope, name);
+    if list.is_none() {
         let mut known: Vec<&str> = code_schemes().collect();
         known.extend(scope.mapping.lists.keys().map(String::as_str));
         problems.add(span, place, format!("unknown code list \"{name}\"{}", suggest(name, known)));
-        return None;
-    };
+    }
     let values = match &mapped.values {
         None => None,
         Some(Values::Inline(values)) => Some(values),
@@ -278,6 +291,7 @@ fn codes(
             found
         }
     };
+    let list = list?;
     let values = values.map(|values| translate(values, &list, name, place, problems));
     Some(Codes { list, values })
 }

@@ -5,6 +5,7 @@ use std::{fmt::Write, sync::Arc};
 use super::{
     Selected, Slot,
     narrow::{Alternatives, Term},
+    other_form,
 };
 use crate::{
     Engine,
@@ -25,11 +26,11 @@ pub(crate) struct Statement {
 pub(crate) fn quoted(engine: Engine, table: &str) -> String {
     let (schema, name) = split(table);
     let quote = |part: &str| identifier(engine, part);
-    schema.map_or_else(|| quote(name), |schema| format!("{}.{}", quote(schema), quote(name)))
+    schema.map_or_else(|| quote(&name), |schema| format!("{}.{}", quote(&schema), quote(&name)))
 }
 
 /// A SELECT where a table's name may stand. Its last line may be a comment.
-pub(crate) fn derived(select: &str) -> String {
+fn derived(select: &str) -> String {
     format!("(\n{select}\n)")
 }
 
@@ -52,7 +53,11 @@ pub(crate) fn identifier(engine: Engine, name: &str) -> String {
 pub(super) fn bind(kind: &ColumnType, value: Option<&str>) -> Bind {
     let owned = || value.map(str::to_owned);
     match kind {
-        ColumnType::Int | ColumnType::Number => Bind::Int(value.and_then(|value| value.trim().parse().ok())),
+        // A branch's dash is in no number.
+        ColumnType::Int | ColumnType::Number => {
+            let whole = |value: &str| value.trim().parse().or_else(|_| other_form(value).parse()).ok();
+            Bind::Int(value.and_then(whole))
+        }
         ColumnType::Bool => Bind::Bool(value.and_then(|value| match value {
             "1" | "true" => Some(true),
             "0" | "false" => Some(false),

@@ -60,7 +60,7 @@ fn plan() -> Plan {
 }
 
 fn catalogue(engine: Engine) -> Catalogue {
-    let column = |name: &str, kind: ColumnType| Column { name: name.to_owned(), kind, indexed: true };
+    let column = |name: &str, kind: ColumnType| Column { name: name.to_owned(), kind, indexed: true, readable: true };
     let tables = BTreeMap::from([
         (
             "reg.FIRM".to_owned(),

@@ -9,7 +9,9 @@ use std::{
     time::Duration,
 };
 
-use adapter_sdk::{Adapter, Engine, FetchRequest, Fetched, Key, RecordDescription, SourceDescription, SourceError};
+use adapter_sdk::{
+    Adapter, Engine, FetchRequest, Fetched, Key, RecordDescription, SourceDescription, SourceError, Words,
+};
 use async_trait::async_trait;
 use proto::{RecordType, Schema, options::v1::IdentifierKind};
 use rand::{Rng, SeedableRng};
@@ -88,7 +90,7 @@ impl Adapter for Simulated {
             }
             Behaviour::Refuses => {
                 sleep(Duration::from_millis(1)).await;
-                Err(SourceError::Unreachable)
+                Err(SourceError::Unreachable(Words::default()))
             }
             Behaviour::Busy => {
                 sleep(Duration::from_millis(1)).await;

@@ -3,9 +3,10 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use crate::{sectors::SectorsFolder, sources};
-use adapter_sdk::{Functions, Mapping, PoolOptions, SecretUrl, SqlSource};
+use adapter_sdk::{Functions, Mapping, MappingError, PoolOptions, SecretUrl, SqlSource};
 use anyhow::{Context, anyhow, bail};
 use clap::Subcommand;
+use proto::Schema;
 
 mod check;
 mod conform;
@@ -69,16 +70,24 @@ impl Bound {
     /// Opens the database on so many connections. Nothing is connected yet.
     fn open(&self, connections_max: u32) -> anyhow::Result<SqlSource> {
         let schema = self.sectors.schema()?;
-        let (mapping, functions) = self.mapping.load()?;
+        let (mapping, functions) = self.mapping.load(&schema)?;
         let options = PoolOptions { connections_max, ..PoolOptions::default() };
         Ok(SqlSource::open(&schema, &mapping, &functions, &address(&self.database)?, options)?)
     }
 }
 
 impl MappingChoice {
-    fn load(&self) -> anyhow::Result<(Mapping, Functions)> {
+    /// Reads it; what is wrong with its form is said with what is wrong with its names.
+    fn load(&self, schema: &Schema) -> anyhow::Result<(Mapping, Functions)> {
+        let wrong = |error: anyhow::Error| match error.downcast::<MappingError>() {
+            Ok(error) => {
+                let functions = sources::functions(error.source_id().unwrap_or_default());
+                error.with_names(schema, &functions).into()
+            }
+            Err(other) => other,
+        };
         match (&self.mapping, &self.source) {
-            (Some(path), _) => sources::mapping_file(path),
+            (Some(path), _) => sources::mapping_file(path).map_err(wrong),
             (None, Some(id)) => sources::builtin_mapping(id),
             (None, None) => Err(anyhow!("name a mapping or a source")),
         }

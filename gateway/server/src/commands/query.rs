@@ -172,6 +172,10 @@ pub(crate) fn print_response(schema: &Schema, response: &wire::QueryResponse) ->
         for withheld in &result.withheld {
             show::line(format!("  withheld {}: {} ({})", withheld.path, withheld.message_en, withheld.reason))?;
         }
+        if !result.not_provided.is_empty() {
+            let paths = result.not_provided.join(", ");
+            show::line(format!("  nguồn không cung cấp / not provided by the source: {paths}"))?;
+        }
         if let Some(decision) = result.decision.as_ref().filter(|decision| !decision.agreements.is_empty()) {
             show::line(format!("  released under agreement {}", decision.agreements.join(", ")))?;
         }
@@ -188,7 +192,7 @@ pub(crate) fn print_response(schema: &Schema, response: &wire::QueryResponse) ->
     show::line(if response.complete {
         "Complete."
     } else {
-        "Not complete: something asked was withheld or a source failed."
+        "Not complete: something asked was withheld, is not provided by any source, or a source failed."
     })?;
     if let Some(receipt) = &response.receipt {
         show::line(format!("Recorded in log {} as entry {}.", receipt.log_origin, receipt.log_index))?;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use adapter_sdk::{
     Criterion, CriterionKind, Engine, Fetched, FetchedRecord, FieldMark, Grade, RecordDescription, SearchField,
-    SourceDescription, SourceError,
+    SourceDescription, SourceError, Words,
 };
 use anyhow::anyhow;
 use chrono::{DateTime, Utc};
@@ -245,7 +245,14 @@ pub(crate) fn status(error: &SourceError) -> Status {
     };
     let concerns: HashMap<_, _> = concerns.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
     let details = ErrorDetails::with_error_info(error.reason(), DOMAIN, concerns);
-    Status::with_error_details(code, error.to_string(), details)
+    // The server's words name the account and the host: they stay at home.
+    let message = match error {
+        SourceError::Unreachable(_) => SourceError::Unreachable(Words::default()).to_string(),
+        SourceError::NoDatabase(_) => SourceError::NoDatabase(Words::default()).to_string(),
+        SourceError::Credentials(_) => SourceError::Credentials(Words::default()).to_string(),
+        other => other.to_string(),
+    };
+    Status::with_error_details(code, message, details)
 }
 
 /// An error as the hub reads it. What is not of the adapter's making is the connection's.
@@ -257,19 +264,20 @@ pub(crate) fn error(status: &Status) -> SourceError {
         return match status.code() {
             Code::ResourceExhausted if refused.is_some_and(|info| info.reason == TOO_MANY_CALLS) => SourceError::Busy,
             Code::DeadlineExceeded | Code::Cancelled => SourceError::Timeout,
-            Code::Unauthenticated | Code::PermissionDenied => SourceError::Credentials,
+            Code::Unauthenticated | Code::PermissionDenied => SourceError::Credentials(Words::default()),
             Code::Internal | Code::Unimplemented | Code::InvalidArgument => {
                 SourceError::Internal("the adapter does not understand the hub")
             }
-            _ => SourceError::Unreachable,
+            _ => SourceError::Unreachable(Words::default()),
         };
     };
     let concerned = |name: &str| info.metadata.get(name).cloned().unwrap_or_default();
     let limit = || concerned("limit").parse().unwrap_or(0);
     match info.reason.as_str() {
-        "SOURCE_UNREACHABLE" => SourceError::Unreachable,
+        "SOURCE_UNREACHABLE" => SourceError::Unreachable(Words::default()),
+        "SOURCE_NO_DATABASE" => SourceError::NoDatabase(Words::default()),
         "SOURCE_TIMEOUT" => SourceError::Timeout,
-        "SOURCE_CREDENTIALS" => SourceError::Credentials,
+        "SOURCE_CREDENTIALS" => SourceError::Credentials(Words::default()),
         "SOURCE_SCHEMA_CHANGED" => {
             SourceError::SchemaChanged { problems: concerned("problems").lines().map(str::to_owned).collect() }
         }

@@ -83,7 +83,7 @@ impl Conform {
 
     fn open(&self, schema: &Schema) -> anyhow::Result<SqlSource> {
         let choice = MappingChoice { mapping: self.mapping.clone(), source: self.source.clone() };
-        let (mapping, functions) = choice.load()?;
+        let (mapping, functions) = choice.load(schema)?;
         let url = address(self.database.as_deref().context("name a database")?)?;
         let options = PoolOptions { connections_max: 4, ..PoolOptions::default() };
         Ok(SqlSource::open(schema, &mapping, &functions, &url, options)?)

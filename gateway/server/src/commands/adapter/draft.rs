@@ -8,7 +8,9 @@ use std::{
     sync::Arc,
 };
 
-use adapter_sdk::{Draft as Drafted, DraftRequest, Functions, Mapping, PoolOptions, SecretUrl, SqlSource};
+use adapter_sdk::{
+    Draft as Drafted, DraftRequest, Functions, Mapping, MappingError, OpenError, PoolOptions, SecretUrl, SqlSource,
+};
 use anyhow::{Context, anyhow, bail};
 use proto::{RecordType, Schema};
 
@@ -63,7 +65,8 @@ impl Draft {
             known,
         };
         let drafted = adapter_sdk::draft(&url, &request).await?;
-        let problems = problems(&schema, &url, &drafted).await?;
+        let file = self.output.as_deref().map_or_else(|| "draft".into(), Path::to_string_lossy);
+        let problems = problems(&schema, &url, &drafted, &file).await?;
         match &self.output {
             Some(path) => write(path, &drafted.text)?,
             None => show::line(&drafted.text)?,
@@ -118,13 +121,20 @@ fn source_id(record_type: &RecordType) -> String {
     record_type.sector.replace('_', "-")
 }
 
-/// What the draft says that the database does not bear out, in the words of `adapter check`.
-async fn problems(schema: &Schema, url: &SecretUrl, drafted: &Drafted) -> anyhow::Result<Vec<String>> {
-    let mapping = Mapping::parse(&drafted.text, "draft").context("the draft is no valid mapping")?;
+/// What somebody must complete first, and what the draft says that the database does not bear out, in the words of
+/// `adapter check`.
+async fn problems(schema: &Schema, url: &SecretUrl, drafted: &Drafted, file: &str) -> anyhow::Result<Vec<String>> {
+    let lines = |error: MappingError| error.to_string().lines().map(str::to_owned).collect();
+    let mapping = match Mapping::parse(&drafted.text, file) {
+        Ok(mapping) => mapping,
+        Err(incomplete) => return Ok(lines(incomplete.with_names(schema, &Functions::new()))),
+    };
     let options = PoolOptions { connections_max: 1, ..PoolOptions::default() };
-    let source = SqlSource::open(schema, &mapping, &Functions::new(), url, options)
-        .context("the draft does not fit its record types")?;
-    Ok(source.fit().await?.problems)
+    match SqlSource::open(schema, &mapping, &Functions::new(), url, options) {
+        Ok(source) => Ok(source.fit().await?.problems),
+        Err(OpenError::Mapping(misfit)) => Ok(lines(misfit)),
+        Err(other) => Err(other.into()),
+    }
 }
 
 /// Never over a mapping somebody has edited.
