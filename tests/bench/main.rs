@@ -135,6 +135,9 @@ async fn measure(settings: &Settings) {
         let bench = Bench::start(engine, settings).await;
         for &concurrency in &settings.concurrency {
             for round in 0..settings.rounds {
+                if concurrency == 1 {
+                    report.add_commit(engine, bench.commit().await);
+                }
                 for scenario in Scenario::CLOSED.into_iter().filter(|scenario| settings.wants(*scenario)) {
                     let run = bench.closed(scenario, concurrency, settings.interval).await;
                     report.add(engine, scenario, concurrency, round, run);

@@ -1,6 +1,6 @@
 //! One table and one JSON file.
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{collections::BTreeMap, fs, path::Path, time::Duration};
 
 use serde_json::{Value, json};
 use tests::Engine;
@@ -60,6 +60,8 @@ impl Figures {
 #[derive(Default)]
 pub(crate) struct Report {
     rounds: BTreeMap<(&'static str, usize, Scenario), Vec<Figures>>,
+    /// Medians of bare commits, milliseconds.
+    commits: BTreeMap<&'static str, Vec<f64>>,
     open: Vec<Value>,
     more: Vec<Value>,
     headed: bool,
@@ -80,6 +82,17 @@ impl Report {
         if scenario == Scenario::Batch {
             self.line(name(engine), concurrency, scenario.name(), &figures);
         }
+    }
+
+    pub(crate) fn add_commit(&mut self, engine: Engine, commit: Duration) {
+        self.commits.entry(name(engine)).or_default().push(commit.as_secs_f64() * 1e3);
+    }
+
+    /// Median time of a bare commit, milliseconds.
+    fn commit(&self, engine: Engine) -> Option<f64> {
+        let mut commits = self.commits.get(name(engine))?.clone();
+        commits.sort_by(f64::total_cmp);
+        commits.get(commits.len() / 2).copied()
     }
 
     pub(crate) fn add_open(&mut self, part: f64, rate: f64, _round: usize, run: Run) {
@@ -128,6 +141,12 @@ impl Report {
                 query.per_second / lookup.per_second,
                 query.p50 - lookup.p50
             );
+            if let Some(commit) = self.commit(engine).filter(|_| concurrency == 1) {
+                println!(
+                    "          a bare durable commit {commit:.2} ms: query is {:+.2} ms above lookup and commit",
+                    query.p50 - lookup.p50 - commit
+                );
+            }
         }
         if let (Some(everywhere), Some(query)) = (of(Scenario::Everywhere), of(Scenario::Query)) {
             println!("          everywhere/query: p50 {:.2}", everywhere.p50 / query.p50);
@@ -170,7 +189,7 @@ impl Report {
                 })
             })
             .collect();
-        let all = json!({ "closed": closed, "open": self.open, "more": self.more });
+        let all = json!({ "closed": closed, "open": self.open, "bare_commits_ms": self.commits, "more": self.more });
         let text = serde_json::to_string_pretty(&all).expect("figures are JSON");
         fs::write(path, text).expect("the file can be written");
         println!("written to {}", path.display());

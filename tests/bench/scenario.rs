@@ -10,6 +10,10 @@ use std::{
 
 use futures::{StreamExt, stream};
 use proto::query::v1::{self as wire, query_service_client::QueryServiceClient};
+use sqlx::{
+    Connection, Executor, SqliteConnection,
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
+};
 use synthetic::Sector;
 use tests::{Databases, Engine, Hub, HubFiles, Settings as HubSettings, channel_to};
 use tonic::transport::Channel;
@@ -20,6 +24,10 @@ use crate::{
     open, process, questions,
     report::{Memory, Report},
 };
+
+/// Bytes of an entry about one record, and commits of them whose median counts.
+const ENTRY_BYTES: usize = 512;
+const COMMITS: usize = 400;
 
 /// Connections the callers share.
 const CONNECTIONS: usize = 8;
@@ -176,6 +184,26 @@ impl Bench {
         assert!(seen.iter().all(|seen| *seen), "an item is lost");
         let processor = process::processor_time(target.pid).saturating_sub(before);
         Run { answers: items as u64 - errors, errors, took: start.elapsed(), latency, processor }
+    }
+
+    /// Median time of one durable commit as the log makes them, bare: one row of an entry's size, on the log's disk.
+    pub(crate) async fn commit(&self) -> Duration {
+        let options = SqliteConnectOptions::new()
+            .filename(self.files.path("log/bare.sqlite"))
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full);
+        let mut bare = SqliteConnection::connect_with(&options).await.expect("a database file");
+        bare.execute("CREATE TABLE IF NOT EXISTS entry (value BLOB NOT NULL)").await.expect("a table");
+        let (entry, mut times) = (vec![0_u8; ENTRY_BYTES], Vec::new());
+        for _ in 0..COMMITS {
+            let begun = Instant::now();
+            let insert = sqlx::query("INSERT INTO entry VALUES (?)").bind(&entry);
+            insert.execute(&mut bare).await.expect("it is written");
+            times.push(begun.elapsed());
+        }
+        times.sort();
+        times[times.len() / 2]
     }
 
     /// Mean time per stage, as the hub measured it.
