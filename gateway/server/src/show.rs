@@ -11,10 +11,28 @@ use proto::{Schema, query::v1 as wire};
 
 /// Prints a line. A reader that has gone (`| head`) is no error worth a message.
 pub(crate) fn line(text: impl Display) -> io::Result<()> {
-    match writeln!(io::stdout().lock(), "{text}") {
+    match writeln!(io::stdout().lock(), "{}", harmless(text.to_string())) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => std::process::exit(0),
         other => other,
     }
+}
+
+/// Text without what would give orders to a terminal: a database's values may hold anything. Control characters but line ends
+/// and tabs are written as JSON writes them, so that JSON stays what it is.
+fn harmless(text: String) -> String {
+    let orders = |character: char| character.is_control() && !matches!(character, '\n' | '\t');
+    if !text.contains(orders) {
+        return text;
+    }
+    let mut written = String::with_capacity(text.len());
+    for character in text.chars() {
+        if orders(character) {
+            written.push_str(&format!("\\u{:04x}", u32::from(character)));
+        } else {
+            written.push(character);
+        }
+    }
+    written
 }
 
 /// An error and what led to it, in one line; what a message has said already is not said again.
@@ -152,4 +170,18 @@ pub(crate) fn quality_text(quality: &[wire::FieldQuality], path: &str) -> String
 pub(crate) fn mark_text(mark: &wire::FieldQuality) -> String {
     let grade = mark.grade().as_str_name().to_lowercase().replace('_', " ");
     format!("{grade}: {}", mark.reasons.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_database_holds_gives_no_orders_to_a_terminal() {
+        assert_eq!(harmless("Hoa\x1b[31m\u{9b}\0\u{7f}\r".to_owned()), r"Hoa\u001b[31m\u009b\u0000\u007f\u000d");
+        let table = "Nguyễn\tHoa\nTrần".to_owned();
+        assert_eq!(harmless(table.clone()), table);
+        let value = serde_json::json!("a\u{9b}b");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&harmless(value.to_string())).unwrap(), value);
+    }
 }

@@ -30,7 +30,8 @@ impl Driver {
     pub(super) fn new(url: &str) -> Result<Self, sqlx::Error> {
         let options = PgConnectOptions::from_str(url)?;
         // Statements are timed by the caller's span.
-        let options = options.application_name("lienthong").disable_statement_logging();
+        // Values come in binary; the option is for texts, and poolers refuse a connection that sets it.
+        let options = options.application_name("lienthong").disable_statement_logging().extra_float_digits(None);
         Ok(Self(options.options([("default_transaction_read_only", "on")])))
     }
 }
