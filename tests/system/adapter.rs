@@ -185,3 +185,71 @@ fn number_of_somebody(truth: &[u8]) -> String {
         .filter_map(|line| Some(line["keys"]["personal_id"].as_str()?.to_owned()));
     numbers.next().unwrap()
 }
+
+/// A database of somebody else's, in a folder with the file that names it.
+async fn foreign(folder: &std::path::Path) -> String {
+    let file = folder.join("foreign.sqlite");
+    let url = format!("sqlite://{}?mode=rwc", file.display());
+    let mut connection = SqliteConnection::connect(&url).await.unwrap();
+    sqlx::raw_sql(
+        "CREATE TABLE dan (id INTEGER PRIMARY KEY, so_cccd VARCHAR(12), ho_ten VARCHAR(50), nhom INTEGER);
+         INSERT INTO dan VALUES (1, '052185000123', 'Nguyễn Thị Hoa', 1), (2, '052185000124', 'Trần Văn An', 1),
+          (3, '052185000125', 'Lê Văn Bình', 2);
+         CREATE TABLE ho_so (id INTEGER PRIMARY KEY, ho_ten VARCHAR(50), ngay_sinh DATE);",
+    )
+    .execute(&mut connection)
+    .await
+    .unwrap();
+    connection.close().await.unwrap();
+    format!("sqlite:{}", file.display())
+}
+
+#[tokio::test]
+async fn what_the_tools_cannot_do_ends_with_a_reason_and_no_success() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = foreign(folder.path()).await;
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let said = |output: &Output| {
+        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+    };
+
+    // No column looks like a number of a person: the draft is written, and says what is missing, with its line.
+    let incomplete = path("incomplete.toml");
+    let output = adapter(&["draft", "Resident", "--table", "ho_so", "--database", &database, "--output", &incomplete]);
+    let text = fs::read_to_string(&incomplete).unwrap();
+    let line = text.lines().position(|line| line == "[record.lookup]").unwrap() + 1;
+    assert!(!output.status.success(), "{}", said(&output));
+    assert!(said(&output).contains(&format!("{incomplete}:{line}:")), "{}", said(&output));
+    assert!(said(&output).contains("no key finds a record: name the column"), "{}", said(&output));
+
+    // A key that does not tell rows apart leaves some unread.
+    let mapping = path("dan.toml");
+    let output =
+        adapter(&["draft", "Resident", "--table", "dan", "--database", &database, "--sample", "--output", &mapping]);
+    assert!(output.status.success(), "{}", said(&output));
+    let check = |more: &[&str]| {
+        adapter(&[&["check", "--mapping", &mapping, "--database", &database, "Resident"], more].concat())
+    };
+    assert!(check(&[]).status.success(), "{}", said(&check(&[])));
+    let output = check(&["--key", "nhom", "--page-rows", "1"]);
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    assert!(said(&output).contains("nhom does not tell its rows apart: 2 of 3 read"), "{}", said(&output));
+    assert!(said(&output).contains("no index begins with nhom"), "{}", said(&output));
+
+    // Everything that is wrong with a mapping, in one go.
+    let wrong = path("wrong.toml");
+    let text = fs::read_to_string(&mapping).unwrap().replace("v1.Resident", "v1.Residnet");
+    fs::write(&wrong, text.replace("table = \"dan\"", "tabel = \"dan\"")).unwrap();
+    let output = adapter(&["check", "--mapping", &wrong, "--database", &database, "--no-data"]);
+    assert!(!output.status.success());
+    for expected in ["did you mean \"lienthong.population.v1.Resident\"?", "did you mean \"table\"?"] {
+        assert!(said(&output).contains(expected), "{}", said(&output));
+    }
+
+    // A password with signs of its own.
+    let secret = path("secret");
+    fs::write(&secret, "postgres://user:se/cret@127.0.0.1:1/x").unwrap();
+    let output = adapter(&["draft", "--database", &format!("file:{secret}")]);
+    assert!(!output.status.success() && !said(&output).contains("cret@"), "{}", said(&output));
+    assert!(said(&output).contains("percent-encoded: @ %40"), "{}", said(&output));
+}

@@ -210,3 +210,23 @@ async fn names_of_a_list_that_the_draft_declares_are_written_beside_its_codes() 
         database.remove().await;
     }
 }
+
+/// A month written as its first day is released as that day unless the column beside it is read.
+#[tokio::test]
+async fn a_column_that_says_how_exact_a_date_is_is_pointed_at() {
+    for database in databases().await {
+        database
+            .run(
+                "CREATE TABLE insured (so_cccd VARCHAR(12) NOT NULL PRIMARY KEY, ngay_sinh DATE, loai_ngay_sinh INTEGER);
+                 CREATE TABLE person (so_cccd VARCHAR(12) NOT NULL PRIMARY KEY, birthdate DATE, birthdate_estimated INTEGER);
+                 INSERT INTO insured VALUES ('052185000123', '1991-05-01', 2);",
+            )
+            .await;
+        let doubt = "from = { date = \"ngay_sinh\", precision = \"loai_ngay_sinh\" }";
+        let text = draft(&database, "insured", true).await;
+        assert!(text.contains(doubt), "{}: {text}", database.engine);
+        let text = draft(&database, "person", false).await;
+        assert!(text.contains("# DOUBT: birthdate_estimated may say how exact it is"), "{}: {text}", database.engine);
+        database.remove().await;
+    }
+}
