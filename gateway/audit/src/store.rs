@@ -102,11 +102,19 @@ pub(crate) enum Connection {
 }
 
 impl Connection {
-    /// Opens the connection that writes. A missing or empty store becomes a log; with `must_exist` it does not.
-    pub(crate) async fn write(location: &Location, keys: &KeyHistory, must_exist: bool) -> Result<Self, AuditError> {
+    /// Opens the connection that writes batches of at most so many entries. A missing or empty store becomes a log; with
+    /// `must_exist` it does not.
+    pub(crate) async fn write(
+        location: &Location,
+        keys: &KeyHistory,
+        batch_size_max: usize,
+        must_exist: bool,
+    ) -> Result<Self, AuditError> {
         match location {
-            Location::File(path) if must_exist => Ok(Self::Sqlite(sqlite::reopen(path, keys.origin()).await?)),
-            Location::File(path) => Ok(Self::Sqlite(sqlite::create_or_open(path, keys.origin()).await?)),
+            Location::File(path) => {
+                let connection = sqlite::write(path, keys.origin(), batch_size_max, must_exist).await?;
+                Ok(Self::Sqlite(connection))
+            }
             Location::Postgres(options) => {
                 let (connection, log) = postgres::write(location, options, keys, must_exist).await?;
                 Ok(Self::Postgres(connection, log))

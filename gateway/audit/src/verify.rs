@@ -5,6 +5,8 @@
 use std::iter::Peekable;
 use std::ops::Range;
 
+use tokio::sync::mpsc;
+
 use crate::error::{AuditError, Damage};
 use crate::keys::LogKeys;
 use crate::note::{Checkpoint, NoteError};
@@ -12,8 +14,9 @@ use crate::retention::Missing;
 use crate::store::{Connection, Heads, Location, Packed, Session};
 use crate::tree::{self, Frontier, Hash, ProofError};
 
-/// Entries read at a time; bounds the memory used.
-const CHUNK: u64 = 1024;
+/// Entries read at a time, and how many such parts are read before they are needed; bound the memory used.
+const CHUNK: u64 = 2048;
+const PARTS_AHEAD: usize = 2;
 
 /// Why something does not verify.
 #[derive(Debug, thiserror::Error)]
@@ -116,15 +119,15 @@ pub async fn verify_store(
         walk.checkpoint(size, &note)?;
     }
     walk.kept_checkpoints()?;
-    // While one part is hashed, the database reads the next.
-    let mut part = Part::read(&mut session, 0..tree_size.min(CHUNK)).await?;
-    while walk.frontier.size() < tree_size {
-        let following = part.range.end..tree_size.min(part.range.end + CHUNK);
-        let (next, verified) = tokio::join!(Part::read(&mut session, following), async { walk.part(&part) });
-        verified?;
-        part = next?;
+    // While one part is hashed, the next are read.
+    let (parts, mut ready) = mpsc::channel(PARTS_AHEAD);
+    let reader = tokio::spawn(read_parts(connection, tree_size, parts));
+    while let Some(part) = ready.recv().await {
+        walk.part(&part)?;
         progress(Progress { verified: walk.frontier.size(), tree_size });
     }
+    let mut connection = reader.await.map_err(|_| sqlx::Error::WorkerCrashed)??;
+    let mut session = connection.session();
     if let Some(log_index) = walk.missing.first() {
         return Err(Damage::EntryMissing { log_index }.into());
     }
@@ -178,6 +181,25 @@ pub fn verify_growth(
     Ok((older, newer))
 }
 
+/// Reads the whole log in parts, until nobody takes them any more. Gives the connection back.
+async fn read_parts(
+    mut connection: Connection,
+    tree_size: u64,
+    parts: mpsc::Sender<Part>,
+) -> Result<Connection, sqlx::Error> {
+    let mut session = connection.session();
+    let mut start = 0;
+    while start < tree_size {
+        let end = tree_size.min(start + CHUNK);
+        let part = Part::read(&mut session, start..end).await?;
+        if parts.send(part).await.is_err() {
+            break;
+        }
+        start = end;
+    }
+    Ok(connection)
+}
+
 /// What a store holds about a range of entries.
 struct Part {
     range: Range<u64>,
@@ -188,9 +210,6 @@ struct Part {
 
 impl Part {
     async fn read(session: &mut Session<'_>, range: Range<u64>) -> Result<Self, sqlx::Error> {
-        if range.is_empty() {
-            return Ok(Self { range, entries: Packed::default(), hashes: Packed::default(), checkpoints: Vec::new() });
-        }
         let entries = session.packed_entries(&range).await?;
         let positions = tree::stored_count(range.start)..tree::stored_count(range.end);
         let hashes = session.packed_hashes(&positions).await?;

@@ -72,7 +72,7 @@ impl Writer {
             // The connection holds the log.
             Location::Postgres(_) => None,
         };
-        let mut connection = Connection::write(&location, &keys.verifiers(), false).await?;
+        let mut connection = Connection::write(&location, &keys.verifiers(), batch_size_max, false).await?;
         if connection.session().newest_head().await?.is_none() {
             connection.session().check_ends(0).await?;
             let empty = Checkpoint::sign_with(0, tree::empty_root(), &keys)?;
@@ -217,7 +217,8 @@ impl Writer {
 
     async fn ensure_state(&mut self) -> Result<(), AuditError> {
         if self.state.is_none() {
-            let mut connection = Connection::write(&self.location, &self.keys.verifiers(), true).await?;
+            let keys = self.keys.verifiers();
+            let mut connection = Connection::write(&self.location, &keys, self.batch_size_max, true).await?;
             let (frontier, checkpoint) = read_head(&mut connection, &self.keys).await?;
             self.adopt(State { connection, frontier }, checkpoint)?;
         }

@@ -34,10 +34,8 @@ pub(super) struct Tables {
 
 impl Tables {
     pub(super) fn open(options: &PgConnectOptions, block_size: u64) -> Self {
-        // What a crash takes from the index is read from the log again. Every question to it goes down one of its primary
-        // keys; without statistics the planner would at times read a table whole.
-        let plans = ["enable_seqscan", "enable_bitmapscan", "enable_hashjoin", "enable_mergejoin"];
-        let options = postgres::connect_options(options, "off").options(plans.map(|plan| (plan, "off")));
+        // What a crash takes from the index is read from the log again.
+        let options = postgres::connect_options(options, "off").options(postgres::BY_KEY);
         let pool = PgPoolOptions::new()
             .max_connections(CONNECTION_COUNT)
             .acquire_timeout(ACQUIRE_TIMEOUT)

@@ -72,6 +72,17 @@ async fn a_lost_connection_is_made_again_and_a_lost_file_is_not() {
 }
 
 #[tokio::test]
+async fn a_batch_larger_than_the_connection_was_opened_for_is_refused_whole() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("audit.db");
+    let key = SigningKey::generate("example.vn/log").unwrap();
+    let mut writer = Writer::open(path.into(), key.into(), 8).await.unwrap();
+    assert!(write(&mut writer, 8).await.iter().all(Result::is_ok));
+    assert!(write(&mut writer, 200).await.iter().all(Result::is_err));
+    assert_eq!(write(&mut writer, 1).await[0].as_ref().unwrap().log_index, 8);
+}
+
+#[tokio::test]
 async fn a_commit_is_on_the_disk_before_it_is_reported() {
     let directory = tempfile::tempdir().unwrap();
     let key = SigningKey::generate("example.vn/log").unwrap().into();

@@ -1,6 +1,6 @@
 //! A log of a test's own, in a file or in a database, and what only the keeper of a store can do to it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use audit::{AuditLog, Location, Options, SigningKey, VerifierKey};
@@ -33,9 +33,35 @@ fn server() -> Option<String> {
     std::env::var("LIENTHONG_TEST_POSTGRES").ok()
 }
 
-/// A place for a log, and its key; gone when dropped.
+/// A folder that is gone when dropped, unless it is to be kept.
+pub struct Folder {
+    path: PathBuf,
+    temporary: Option<tempfile::TempDir>,
+}
+
+impl Folder {
+    pub fn temporary() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        Self { path: directory.path().to_owned(), temporary: Some(directory) }
+    }
+
+    pub fn kept(path: &Path) -> Self {
+        std::fs::create_dir_all(path).unwrap();
+        Self { path: path.to_owned(), temporary: None }
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub fn is_kept(&self) -> bool {
+        self.temporary.is_none()
+    }
+}
+
+/// A place for a log, and its key; gone when dropped, unless its folder is kept.
 pub struct Place {
-    pub directory: tempfile::TempDir,
+    pub directory: Folder,
     pub store: Store,
     server: Option<String>,
     key: String,
@@ -58,13 +84,28 @@ impl Place {
         Self::with_key(self.store, self.server.clone(), self.key.clone()).await
     }
 
+    /// The place in a folder, and on a server, that are kept; made the first time.
+    pub async fn kept(store: Store, folder: &Path, server: Option<String>) -> Self {
+        let directory = Folder::kept(folder);
+        let database = "lienthong_log_kept".to_owned();
+        let key_path = directory.path().join(format!("{store:?}.key"));
+        if !key_path.exists() {
+            if store == Store::Postgres {
+                administer(server.as_deref().unwrap(), format!("CREATE DATABASE {database}")).await;
+            }
+            std::fs::write(&key_path, new_key()).unwrap();
+        }
+        let key = std::fs::read_to_string(key_path).unwrap();
+        Self { directory, store, server, key, database, saved: AtomicU32::new(0) }
+    }
+
     async fn with_key(store: Store, server: Option<String>, key: String) -> Self {
         let random = SigningKey::generate("name").unwrap().verifier().id();
         let database = format!("lienthong_log_{:08x}", u32::from_be_bytes(random));
         if store == Store::Postgres {
             administer(server.as_deref().unwrap(), format!("CREATE DATABASE {database}")).await;
         }
-        let directory = tempfile::tempdir().unwrap();
+        let directory = Folder::temporary();
         Self { directory, store, server, key, database, saved: AtomicU32::new(0) }
     }
 
@@ -231,7 +272,7 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        if self.store == Store::Postgres {
+        if self.store == Store::Postgres && !self.directory.is_kept() {
             let drop = format!("DROP DATABASE {} WITH (FORCE)", self.database);
             let server = self.server.clone().unwrap();
             let dropping = std::thread::spawn(move || {

@@ -6,9 +6,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use crate::place::Folder;
+
 pub struct Server {
     pub port: u16,
-    directory: tempfile::TempDir,
+    directory: Folder,
     process: Option<Child>,
     /// What is said to `postgres` besides.
     options: Vec<String>,
@@ -34,8 +36,16 @@ fn command(program: &Path) -> Command {
 impl Server {
     /// An empty server that syncs what it commits; none where PostgreSQL is not installed.
     pub fn start(options: &[&str]) -> Option<Self> {
-        let server = Self::new(options)?;
+        Self::start_in(Folder::temporary(), options)
+    }
+
+    /// The server of a folder; an empty one where there is none yet.
+    pub fn start_in(folder: Folder, options: &[&str]) -> Option<Self> {
+        let server = Self::new(folder, options)?;
         let data = server.data();
+        if data.join("PG_VERSION").exists() {
+            return Some(server.begin());
+        }
         let made = command(&programs()?.join("initdb"))
             .arg("-D")
             .arg(&data)
@@ -47,7 +57,7 @@ impl Server {
 
     /// A standby that follows this server.
     pub fn standby(&self, name: &str, options: &[&str]) -> Self {
-        let server = Self::new(options).unwrap();
+        let server = Self::new(Folder::temporary(), options).unwrap();
         let from = format!("host=127.0.0.1 port={} user=test application_name={name}", self.port);
         let made = command(&programs().unwrap().join("pg_basebackup"))
             .arg("-D")
@@ -58,12 +68,11 @@ impl Server {
         server.begin()
     }
 
-    fn new(options: &[&str]) -> Option<Self> {
+    fn new(directory: Folder, options: &[&str]) -> Option<Self> {
         if programs().is_none() {
             println!("not tested: there is no PostgreSQL to start");
             return None;
         }
-        let directory = tempfile::tempdir().unwrap();
         // The server runs under another account.
         std::fs::set_permissions(directory.path(), PermissionsExt::from_mode(0o777)).unwrap();
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
@@ -158,11 +167,13 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.thaw();
         if let Some(mut process) = self.process.take() {
-            signal("QUIT", process.id());
+            signal(if self.directory.is_kept() { "INT" } else { "QUIT" }, process.id());
             let _ = process.wait();
         }
-        // The files are another account's.
-        let _ = std::fs::remove_dir_all(self.data());
+        if !self.directory.is_kept() {
+            // The files are another account's.
+            let _ = std::fs::remove_dir_all(self.data());
+        }
     }
 }
 

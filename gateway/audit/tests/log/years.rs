@@ -1,6 +1,7 @@
 //! Years of entries: how long a search takes among a million and among ten, how fast all of it is verified, how many bytes
 //! an entry takes, and how much memory.
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use audit::{AuditLog, Filter, Options, tree};
@@ -8,6 +9,7 @@ use futures::StreamExt;
 use proto::audit::v1::{Access, Caller, Entry, Officer, Purpose, SourceResult, SubjectHash};
 use proto::options::v1::IdentifierKind;
 
+use crate::place::Folder;
 use crate::{Place, Server, Store, rate};
 
 const YEAR_SECONDS: u64 = 365 * 86_400;
@@ -141,30 +143,44 @@ fn hashing(count: u64, entry_bytes: u64) -> f64 {
     begun.elapsed().as_secs_f64() * (count as f64 / sample as f64)
 }
 
-/// `LIENTHONG_TEST_ENTRIES` lists other sizes, `LIENTHONG_TEST_STORE` names one store.
+/// `LIENTHONG_TEST_ENTRIES` lists other sizes, `LIENTHONG_TEST_STORE` names one store. `LIENTHONG_TEST_FOLDER` names a folder in
+/// which the logs are kept: another run grows them further, or only measures them.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "a measurement: run it alone, in release"]
 async fn searched_and_verified_at_every_size() {
     let sizes = std::env::var("LIENTHONG_TEST_ENTRIES").unwrap_or_else(|_| "1000000,10000000".to_owned());
     let only = std::env::var("LIENTHONG_TEST_STORE").unwrap_or_default();
-    let server = Server::start(&["max_wal_size=4GB", "shared_buffers=512MB"]);
     for store in [Store::Sqlite, Store::Postgres] {
-        if store == Store::Postgres && server.is_none() || !format!("{store:?}").contains(&only) {
+        if !format!("{store:?}").contains(&only) {
             continue;
         }
-        let place = rate::place(store, &server).await;
-        let mut count = 0;
+        let Some((_server, place)) = place(store).await else { continue };
         for size in sizes.split(',').map(|size| size.parse::<u64>().unwrap()) {
-            grow(&place, count, size).await;
-            count = size;
-            measure(&place, count).await;
+            grow(&place, size).await;
+            measure(&place, size).await;
         }
     }
 }
 
-async fn grow(place: &Place, from: u64, to: u64) {
+/// The server the log is on, which ends last, and its place there; none where PostgreSQL is not installed.
+async fn place(store: Store) -> Option<(Option<Server>, Place)> {
+    let kept = std::env::var_os("LIENTHONG_TEST_FOLDER").map(PathBuf::from);
+    let folder = || kept.as_ref().map_or_else(Folder::temporary, |kept| Folder::kept(&kept.join("server")));
+    let server = match store {
+        Store::Sqlite => None,
+        Store::Postgres => Some(Server::start_in(folder(), &["max_wal_size=4GB", "shared_buffers=512MB"])?),
+    };
+    let place = match &kept {
+        Some(kept) => Place::kept(store, kept, server.as_ref().map(Server::address)).await,
+        None => rate::place(store, &server).await,
+    };
+    Some((server, place))
+}
+
+async fn grow(place: &Place, to: u64) {
     let options = Options { batch_size_max: 2048, queue_size_max: 8192, ..Options::default() };
     let log = place.open_with(options).await;
+    let from = log.checkpoint().tree_size;
     let begun = Instant::now();
     futures::stream::iter(from..to)
         .map(|number| log.append(access(number)))
