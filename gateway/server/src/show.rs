@@ -1,6 +1,7 @@
 //! What the command line prints: tables for people, JSON for programs.
 
 use std::{
+    borrow::Cow,
     fmt::Display,
     io::{self, Write},
 };
@@ -11,7 +12,7 @@ use proto::{Schema, query::v1 as wire};
 
 /// Prints a line. A reader that has gone (`| head`) is no error worth a message.
 pub(crate) fn line(text: impl Display) -> io::Result<()> {
-    match writeln!(io::stdout().lock(), "{text}") {
+    match writeln!(io::stdout().lock(), "{}", harmless(&text.to_string())) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => std::process::exit(0),
         other => other,
     }
@@ -61,6 +62,20 @@ fn dynamic(schema: &Schema, name: &str, message: &impl prost::Message) -> anyhow
     let descriptor =
         schema.pool().get_message_by_name(name).ok_or_else(|| anyhow::anyhow!("{name} is not in the descriptors"))?;
     Ok(DynamicMessage::decode(descriptor, message.encode_to_vec().as_slice())?)
+}
+
+/// A text with pictures in the place of characters that command a terminal: what databases hold is nobody's command.
+fn harmless(text: &str) -> Cow<'_, str> {
+    let commands = |letter: char| letter.is_control() && !matches!(letter, '\n' | '\t');
+    if !text.contains(commands) {
+        return Cow::Borrowed(text);
+    }
+    let picture = |letter: char| match letter {
+        '\u{7f}' => '\u{2421}',
+        '\0'..='\u{1f}' => char::from_u32(0x2400 + u32::from(letter)).unwrap_or(char::REPLACEMENT_CHARACTER),
+        _ => char::REPLACEMENT_CHARACTER,
+    };
+    Cow::Owned(text.chars().map(|letter| if commands(letter) { picture(letter) } else { letter }).collect())
 }
 
 /// The leaf values of a record as (path, text), elements of repeated messages numbered from 0.
