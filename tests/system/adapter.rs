@@ -193,7 +193,7 @@ async fn foreign(folder: &std::path::Path) -> String {
     let mut connection = SqliteConnection::connect(&url).await.unwrap();
     sqlx::raw_sql(
         "CREATE TABLE dan (id INTEGER PRIMARY KEY, so_cccd VARCHAR(12), ho_ten VARCHAR(50), nhom INTEGER);
-         INSERT INTO dan VALUES (1, '052185000123', 'Nguyễn Thị Hoa', 1), (2, '052185000124', 'Trần Văn An', 1),
+         INSERT INTO dan VALUES (1, '052185000123', 'Nguyễn Thị Hoa', 1), (2, '052185000124', char(27) || '[31mTrần Văn An', 1),
           (3, '052185000125', 'Lê Văn Bình', 2);
          CREATE TABLE ho_so (id INTEGER PRIMARY KEY, ho_ten VARCHAR(50), ngay_sinh DATE);",
     )
@@ -235,6 +235,10 @@ async fn what_the_tools_cannot_do_ends_with_a_reason_and_no_success() {
     assert_eq!(output.status.code(), Some(1), "{}", said(&output));
     assert!(said(&output).contains("nhom does not tell its rows apart: 2 of 3 read"), "{}", said(&output));
     assert!(said(&output).contains("no index begins with nhom"), "{}", said(&output));
+
+    // What a row holds commands no terminal.
+    let output = adapter(&["try", "--mapping", &mapping, "--database", &database, "Resident", "052185000124"]);
+    assert!(said(&output).contains("␛[31mTrần") && !said(&output).contains('\u{1b}'), "{}", said(&output));
 
     // Everything that is wrong with a mapping, in one go.
     let wrong = path("wrong.toml");

@@ -78,7 +78,7 @@ pub enum SourceError {
         table: String,
     },
     /// The database answered with an error that is none of the above.
-    #[error("the database failed with code {code}")]
+    #[error("the database failed with code {code}{}", remedy(.code))]
     Database {
         /// The engine's own error code, or `-`.
         code: String,
@@ -131,5 +131,17 @@ impl SourceError {
     /// Whether asking again may help without anyone repairing anything.
     pub const fn retryable(&self) -> bool {
         matches!(self, Self::Unreachable(_) | Self::Timeout | Self::Busy)
+    }
+}
+
+/// What to do about an error that the way to the database causes, not a row.
+fn remedy(code: &str) -> &'static str {
+    match code {
+        // A prepared statement is there already, or is not there.
+        "42P05" | "26000" => {
+            "; a pooler that changes servers between transactions keeps no statements: connect to the server itself, \
+             or let the pooler keep sessions (pool_mode = session)"
+        }
+        _ => "",
     }
 }

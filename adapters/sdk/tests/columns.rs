@@ -111,3 +111,46 @@ async fn numbers_of_insured_and_of_branches_are_whole_again_from_columns_of_numb
         database.remove().await;
     }
 }
+
+/// Phúc Xá in Hà Nội, 00001, kept as the number 1, and province 01 as 1.
+#[tokio::test]
+async fn codes_of_units_have_their_zeros_again_and_short_industries_are_in_doubt() {
+    for database in databases().await {
+        database
+            .run(
+                "CREATE TABLE person (pid VARCHAR(12), xa INTEGER, tinh INTEGER); INSERT INTO person VALUES ('052185000123', 1, 1);
+                 CREATE TABLE firm (code VARCHAR(10), id INTEGER); INSERT INTO firm VALUES ('0100233488', 1);
+                 CREATE TABLE industry (firm_id INTEGER, n INTEGER, number INTEGER, written VARCHAR(5));
+                 INSERT INTO industry VALUES (1, 1, 141, '141'), (1, 2, 4652, '4652');",
+            )
+            .await;
+        let source = open(
+            &database,
+            &format!(
+                "type = \"{RESIDENT}\"\ntable = \"person\"\nlookup.personal_id = [\"pid\"]\n\
+                 fields.hometown = {{ from = {{ commune = \"xa\", province = \"tinh\" }}, convert = \"address\", vintage = \"pre-2025\" }}\n"
+            ),
+        );
+        let request = request(&source, RESIDENT, IdentifierKind::PersonalId, "052185000123");
+        let found = source.fetch(&request).await.unwrap();
+        let address = serde_json::to_value(&found.records[0].message).unwrap()["hometown"].clone();
+        assert_eq!((&address["communeCode"], &address["provinceCode"]), (&"00001".into(), &"01".into()), "{address}");
+        for (column, doubted) in [("number", 1), ("written", 0)] {
+            let source = open(
+                &database,
+                &format!(
+                    "type = \"{FIRM}\"\ntable = \"firm\"\nlookup.enterprise_code = [\"code\"]\n\
+                     fields.enterprise_code = {{ from = \"code\", convert = \"tax_code\" }}\n\
+                     [[record.children]]\nfield = \"industries\"\ntable = \"industry\"\njoin = {{ firm_id = \"id\" }}\norder = [\"n\"]\n\
+                     fields.code = {{ from = \"{column}\", convert = \"industry_code\", vintage = \"2018\" }}\n"
+                ),
+            );
+            let request = self::request(&source, FIRM, IdentifierKind::EnterpriseCode, "0100233488");
+            let found = source.fetch(&request).await.unwrap();
+            let suspects = found.records[0].marks.iter().filter(|mark| mark.grade == Grade::Suspect).count();
+            assert_eq!(suspects, doubted, "{} {column}", database.engine);
+        }
+        drop(source);
+        database.remove().await;
+    }
+}

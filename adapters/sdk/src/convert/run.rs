@@ -21,6 +21,11 @@ const MONEY_SCALE_MAX: u32 = 3;
 const MONEY_END: Decimal = Decimal::from_parts(0xa764_0000, 0x0de0_b6b3, 0, false, 0);
 /// How far ahead of UTC a day may have begun somewhere.
 const DAY_AHEAD: TimeDelta = TimeDelta::hours(14);
+/// An industry code of no more digits, from a column of numbers, may be one of a digit more that lost its zero.
+const INDUSTRY_DIGITS_UNSURE: usize = 3;
+/// Digits of the code of a commune and of a province.
+const COMMUNE_DIGITS: usize = 5;
+const PROVINCE_DIGITS: usize = 2;
 /// Digits of an insurance number.
 const INSURANCE_DIGITS: usize = 10;
 
@@ -229,7 +234,11 @@ fn industry(inputs: &Inputs<'_>, declared: Option<IndustryVintage>) -> Outcome {
         IndustryVintage::Vsic2018 => "2018",
         IndustryVintage::Vsic2025 => "2025",
     };
-    some(normalize::industry_code(code, vintage), |industry| {
+    let mut converted = normalize::industry_code(code, vintage)?;
+    // A column of numbers keeps no zero at the front, and without it 0141 is another code.
+    let number = inputs.input("code").is_some_and(|input| input.number);
+    converted.notes.insert_if(number && code.len() <= INDUSTRY_DIGITS_UNSURE, Note::UnknownCode);
+    some(Ok(converted), |industry| {
         Value::Code(CodedValue {
             scheme: "vsic".into(),
             version: version.into(),
@@ -266,10 +275,19 @@ fn address(inputs: &Inputs<'_>, declared: Vintage) -> Outcome {
     Ok(Converted { value: Some(Value::Address(Box::new(address))), notes })
 }
 
+/// The code of a unit with the zeros that a column of numbers took from its front.
+fn unit_code<'i>(inputs: &'i Inputs<'_>, role: &str, digits: usize) -> Option<Cow<'i, str>> {
+    let input = inputs.input(role)?;
+    let code = input.text.trim();
+    Some(if input.number { Cow::Owned(format!("{code:0>digits$}")) } else { Cow::Borrowed(code) })
+}
+
 /// Fills in the codes of an address whose text is there.
 fn codes(address: &mut Address, inputs: &Inputs<'_>, vintage: Vintage) -> Result<Notes, Defect> {
-    let province = inputs.get("province").map(str::trim);
-    if let Some(code) = inputs.get("commune") {
+    let (commune, province) =
+        (unit_code(inputs, "commune", COMMUNE_DIGITS), unit_code(inputs, "province", PROVINCE_DIGITS));
+    let province = province.as_deref();
+    if let Some(code) = commune.as_deref() {
         let written = Some(address.text.as_str()).filter(|text| !text.is_empty());
         let Converted { value: commune, notes } = normalize::commune(code, written, vintage)?;
         address.commune_code = commune.code.to_owned();

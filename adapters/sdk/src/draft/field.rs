@@ -43,6 +43,15 @@ impl<'k> Lists<'k> {
         self.needed.iter().filter_map(|name| Some((name.as_str(), self.own(name)?)))
     }
 
+    /// The columns by which a known mapping of the record type leaves rows of a repeated message out.
+    pub(super) fn leaves_out(&self, record_type: &str, container: &str) -> Option<String> {
+        let mut records = self.known.iter().flat_map(|mapping| &mapping.records);
+        let record = records.find(|record| record.record_type.value == record_type)?;
+        let child = record.children.iter().find(|child| child.field.value == container)?;
+        let columns: Vec<_> = child.from.table.filters.iter().map(|(column, _)| column.value.as_str()).collect();
+        (!columns.is_empty()).then(|| columns.join(", "))
+    }
+
     /// The checks of a known mapping of the record type: name, and role to path.
     pub(super) fn checks(&self, record_type: &str) -> Vec<(String, BTreeMap<String, String>)> {
         let mut records = self.known.iter().flat_map(|mapping| &mapping.records);

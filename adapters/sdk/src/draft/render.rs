@@ -11,7 +11,7 @@ use super::{
     field::{Lists, Written, field},
     guess::{Guess, Named, NamedColumn, SURE, assign, possible},
     inventory::Inventory,
-    structure::{Shape, join},
+    structure::{Child, Shape, join},
 };
 use crate::{Engine, catalogue::ColumnType};
 
@@ -125,6 +125,14 @@ fn record(
     let mine = found.ranked.iter().find(|(name, ..)| *name == shape.table).map_or(shape.score, |(_, score, _)| *score);
     let beside = if others.is_empty() { String::new() } else { format!("; other tables: {}", others.join(", ")) };
     let _ = writeln!(text, "table = {} # {mine:.1}{beside}", string(&shape.table));
+    let required = found.targets.all.iter().filter(|target| target.required && target.container.is_none());
+    let lacking = required.filter(|target| !shape.fields.iter().any(|guess| guess.target.leaf == target.leaf));
+    let lacking: Vec<_> = lacking.map(|target| target.path.as_str()).collect();
+    if !lacking.is_empty() {
+        let lacking = lacking.join(", ");
+        let _ =
+            writeln!(text, "# DOUBT: is this the table? Nothing was found in it for {lacking}, which every record has");
+    }
     if let Some((column, value)) = &shape.alive {
         let empty = found.sample.as_ref().map(|sample| sample.empty(column));
         let left_out = match empty {
@@ -167,7 +175,11 @@ fn record(
         if !child.order.is_empty() {
             let _ = writeln!(text, "order = {}", columns(&child.order));
         }
+        for doubt in rows_of_child(child, other, lists.leaves_out(&record_type.name, &child.container)) {
+            let _ = writeln!(text, "# DOUBT: {}", plain(&doubt));
+        }
         parts(text, "children", &child.fields, other, found, lists);
+        unread_of_child(text, child, other);
     }
     for (container, fields) in &shape.joined {
         let _ = writeln!(
@@ -181,6 +193,43 @@ fn record(
     }
     beside_it(text, found, shape, inventory, tables, main);
     checks(text, found, &mapped, lists);
+}
+
+/// Which rows of a child table may not count, by what its columns are called and by what a known mapping leaves out.
+fn rows_of_child(child: &Child<'_>, table: &Named<'_>, known: Option<String>) -> Vec<String> {
+    let read = |column: &NamedColumn<'_>| {
+        child.fields.iter().any(|guess| guess.from.columns().contains(&column.facts.name.as_str()))
+    };
+    let called = |column: &NamedColumn<'_>, meaning: &str| column.names.iter().any(|name| name.mean(meaning));
+    let mut doubts = Vec::new();
+    for column in table.columns.iter().filter(|column| !read(column)) {
+        let name = &column.facts.name;
+        if called(column, "until") {
+            doubts.push(format!(
+                "if {name} ends a row's validity, read the rows that hold: select = \"SELECT … WHERE {name} IS NULL\""
+            ));
+        }
+        if called(column, "removed") {
+            doubts.push(format!("{name} may mark rows that no longer count: leave them out with where"));
+        }
+    }
+    let also = |columns: String| {
+        format!("do all these rows count? The mapping built in for this record leaves rows out by {columns}")
+    };
+    doubts.extend(known.map(also));
+    doubts
+}
+
+/// What of a child table nobody reads.
+fn unread_of_child(text: &mut String, child: &Child<'_>, table: &Named<'_>) {
+    let joined = child.join.iter().map(|(column, _)| column.as_str());
+    let mut read: Vec<&str> = child.fields.iter().flat_map(|guess| guess.from.columns()).collect();
+    read.extend(joined.chain(child.order.iter().map(String::as_str)));
+    let unread = table.columns.iter().filter(|column| !read.contains(&column.facts.name.as_str()));
+    let unread: Vec<_> = unread.map(|column| plain(&column.facts.name)).collect();
+    if !unread.is_empty() {
+        let _ = writeln!(text, "# Columns of {} nothing reads: {}", plain(&child.table), unread.join(", "));
+    }
 }
 
 fn parts(

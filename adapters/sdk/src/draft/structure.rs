@@ -15,6 +15,9 @@ use crate::{
     catalogue::{ColumnType, split},
 };
 
+/// A table that is called as the record type is taken when it has this share of the best table's likelihood.
+const NAMED_SHARE: f64 = 0.4;
+
 /// Everything guessed of one record type in one table.
 #[derive(Debug)]
 pub(super) struct Shape<'t> {
@@ -59,12 +62,18 @@ pub(super) fn ranked(targets: &Targets, record: &proto::RecordType, tables: &[Na
             let own = table.meanings.0.iter().flatten().filter(|meaning| targets.context.mean(meaning)).count();
             let called = own as f64 / table.meanings.0.len().max(1) as f64;
             let score = sum * (1.0 + 0.5 * called.min(1.0)) * if identifies { 1.0 } else { 0.5 };
-            (table.facts.name.clone(), score, guesses.len())
+            (called >= 1.0, (table.facts.name.clone(), score, guesses.len()))
         })
-        .filter(|(_, score, _)| *score > 0.0)
+        .filter(|(_, (_, score, _))| *score > 0.0)
         .collect();
-    ranked.sort_by(|left, right| right.1.total_cmp(&left.1));
-    ranked
+    ranked.sort_by(|left, right| right.1.1.total_cmp(&left.1.1));
+    // A register's other tables hold people with more fields than the one that is called as the record.
+    let enough = ranked.first().map_or(0.0, |best| best.1.1 * NAMED_SHARE);
+    let named = ranked.iter().position(|(called, (_, score, _))| *called && *score >= enough);
+    if let Some(named) = named {
+        ranked[..=named].rotate_right(1);
+    }
+    ranked.into_iter().map(|(_, table)| table).collect()
 }
 
 /// What is found of a record type when it stands in this table.
