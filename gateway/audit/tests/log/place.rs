@@ -227,6 +227,23 @@ impl Place {
         self.execute(statement).await;
     }
 
+    /// The stored buckets of the search index.
+    pub async fn index(&self) -> Vec<(i64, Vec<u8>)> {
+        match self.store {
+            Store::Sqlite => {
+                let path = self.directory.path().join("audit.db.index");
+                let mut connection =
+                    sqlx::sqlite::SqliteConnectOptions::new().filename(path).read_only(true).connect().await.unwrap();
+                let select = "SELECT bucket, terms FROM buckets ORDER BY bucket";
+                sqlx::query_as(select).fetch_all(&mut connection).await.unwrap()
+            }
+            Store::Postgres => {
+                let select = "SELECT bucket, terms FROM index_buckets ORDER BY bucket";
+                sqlx::query_as(select).fetch_all(&mut self.connect().await).await.unwrap()
+            }
+        }
+    }
+
     /// Keeps a copy of the log, which must be closed.
     pub async fn save(&self) -> u32 {
         let number = self.saved.fetch_add(1, Ordering::Relaxed);
