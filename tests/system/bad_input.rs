@@ -249,8 +249,13 @@ async fn wrong_requests_name_the_field_and_are_recorded() {
     for index in before..log.checkpoint().tree_size {
         let entry = log.entry(index).await.unwrap().entry.unwrap();
         if entry.kind() == Kind::Query {
-            assert_eq!((entry.outcome(), entry.reason.as_str()), (EntryOutcome::Failed, "DEADLINE_EXCEEDED"));
-            assert!(entry.accesses.iter().all(|access| access.fields_released.is_empty()));
+            // A hub that is quick enough has some of it when the time is up.
+            if entry.outcome() == EntryOutcome::Partial {
+                assert!(entry.sources.iter().any(|source| source.outcome == "UNAVAILABLE"), "{entry:?}");
+            } else {
+                assert_eq!((entry.outcome(), entry.reason.as_str()), (EntryOutcome::Failed, "DEADLINE_EXCEEDED"));
+                assert!(entry.accesses.iter().all(|access| access.fields_released.is_empty()));
+            }
             hurried += 1;
         }
     }

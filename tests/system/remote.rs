@@ -18,7 +18,10 @@ use proto::{
 use serde_json::Value;
 use tests::{Databases, Engine, Hub, HubFiles, Settings, binary, client_of, query_client};
 
-use crate::reload::{entries, events, line};
+use crate::{
+    reload::{entries, events, line},
+    search::entry,
+};
 
 const RESIDENT: &str = "lienthong.population.v1.Resident";
 /// Longest wait for the hub to see a change.
@@ -103,6 +106,9 @@ impl Both {
             let answer = client.query(request(person, &[path.to_owned()])).await.unwrap().into_inner();
             let absent: &[String] = if complete { &[] } else { &[path.to_owned()] };
             assert_eq!((answer.complete, answer.results[0].not_provided.as_slice()), (complete, absent));
+            let access = entry(hub, &self.files, answer.receipt.unwrap().log_index).await.accesses.remove(0);
+            assert_eq!(access.fields_asked, [path]);
+            assert_eq!(access.fields_released.is_empty(), !complete, "nobody was told what no source provides");
         }
         let asked = request(person, &[]);
         let claim = |field: &str| wire::Claim {

@@ -99,7 +99,8 @@ pub(crate) async fn found(
     client.search(request).await.map(tonic::Response::into_inner)
 }
 
-async fn entry(hub: &Hub, files: &HubFiles, index: u64) -> log::Entry {
+/// The entry at a place of the log.
+pub(crate) async fn entry(hub: &Hub, files: &HubFiles, index: u64) -> log::Entry {
     let mut client = AuditServiceClient::new(client_of(hub, files, "H21.90/console").await);
     let reader = Some(log::Officer { id: "2".to_owned(), name: "Giám sát".to_owned(), ..Default::default() });
     let request = log::GetEntryRequest { reader, log_index: index, ..Default::default() };

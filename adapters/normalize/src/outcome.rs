@@ -83,6 +83,8 @@ notes! {
     CheckDigit "check_digit" Suspect;
     /// It cannot be told whether the unit's code is from before or after 1 July 2025, and it matters.
     VintageUnknown "vintage_unknown" Suspect;
+    /// The commune is in another province than the one beside it.
+    UnitsDisagree "units_disagree" Suspect;
     /// Well formed, but not in the list known here.
     UnknownCode "unknown_code" Suspect;
 }

@@ -4,7 +4,9 @@
 
 use std::time::Duration;
 
-use adapter_sdk::{Adapter, Engine, FetchRequest, Functions, Grade, Key, Mapping, PoolOptions, SecretUrl, SqlSource};
+use adapter_sdk::{
+    Adapter, Engine, FetchRequest, Fetched, Functions, Grade, Key, Mapping, PoolOptions, SecretUrl, SqlSource,
+};
 use proto::{Schema, options::v1::IdentifierKind};
 use support::{TestDatabase, databases};
 use tokio::time::Instant;
@@ -112,13 +114,14 @@ async fn numbers_of_insured_and_of_branches_are_whole_again_from_columns_of_numb
     }
 }
 
-/// Phúc Xá in Hà Nội, 00001, kept as the number 1, and province 01 as 1.
+/// Phúc Xá in Hà Nội, 00001, kept as the number 1, and province 01 as 1; Côn Đảo, a district without communes, 755; and Bến Nghé, 26740,
+/// which is in Ho Chi Minh City and not in Hà Nội.
 #[tokio::test]
 async fn codes_of_units_have_their_zeros_again_and_short_industries_are_in_doubt() {
     for database in databases().await {
         database
             .run(
-                "CREATE TABLE person (pid VARCHAR(12), xa INTEGER, tinh INTEGER); INSERT INTO person VALUES ('052185000123', 1, 1);
+                "CREATE TABLE person (pid VARCHAR(12), xa INTEGER, tinh INTEGER); INSERT INTO person VALUES ('052185000123', 1, 1), ('052185000124', 755, 77), ('052185000125', 26740, 1);
                  CREATE TABLE firm (code VARCHAR(10), id INTEGER); INSERT INTO firm VALUES ('0100233488', 1);
                  CREATE TABLE industry (firm_id INTEGER, n INTEGER, number INTEGER, written VARCHAR(5));
                  INSERT INTO industry VALUES (1, 1, 141, '141'), (1, 2, 4652, '4652');",
@@ -135,6 +138,17 @@ async fn codes_of_units_have_their_zeros_again_and_short_industries_are_in_doubt
         let found = source.fetch(&request).await.unwrap();
         let address = serde_json::to_value(&found.records[0].message).unwrap()["hometown"].clone();
         assert_eq!((&address["communeCode"], &address["provinceCode"]), (&"00001".into(), &"01".into()), "{address}");
+        let reasons = |records: &Fetched| {
+            records.records[0].marks.iter().flat_map(|mark| mark.reasons.clone()).collect::<Vec<_>>()
+        };
+        assert!(reasons(&found).contains(&"leading_zero_restored".into()), "{:?}", found.records[0].marks);
+        for (number, commune, doubted) in [("052185000124", "755", false), ("052185000125", "26740", true)] {
+            let request = self::request(&source, RESIDENT, IdentifierKind::PersonalId, number);
+            let found = source.fetch(&request).await.unwrap();
+            let address = serde_json::to_value(&found.records[0].message).unwrap()["hometown"].clone();
+            assert_eq!(address["communeCode"], commune, "{address}");
+            assert_eq!(reasons(&found).contains(&"units_disagree".into()), doubted, "{number}");
+        }
         for (column, doubted) in [("number", 1), ("written", 0)] {
             let source = open(
                 &database,

@@ -53,14 +53,10 @@ pub(crate) fn response(sources: &Sources, permit: &Permit, gathered: &mut Gather
     wire::QueryResponse { discrepancies: discrepancies(permit, gathered), results, complete, receipt: None }
 }
 
-/// Whether each released field is one that some source of its record type fills. Without a source there is nothing to say of
-/// fields.
+/// Whether each released field is one that some source of its record type fills.
 fn every_field_is_provided(permit: &Permit, gathered: &Gathered) -> bool {
-    permit.selections().iter().enumerate().all(|(index, decision)| {
-        let mut answers = gathered.answers.iter().filter(|answer| answer.selection == index);
-        let first = answers.next().map_or_else(|| decision.record_type.no_fields(), |first| first.not_provided.clone());
-        answers.fold(first, |missing, answer| missing.intersection(&answer.not_provided)).is_empty()
-    })
+    let mut decisions = permit.selections().iter().enumerate();
+    decisions.all(|(index, decision)| gathered.not_provided(index, &decision.record_type).is_empty())
 }
 
 fn result(

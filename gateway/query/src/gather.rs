@@ -37,6 +37,15 @@ pub(crate) struct Gathered {
     pub(crate) keys: Vec<Key>,
 }
 
+impl Gathered {
+    /// The fields of a selection that none of the sources asked provides. Without a source there is nothing to say of fields.
+    pub(crate) fn not_provided(&self, selection: usize, record_type: &RecordType) -> FieldSet {
+        let mut answers = self.answers.iter().filter(|answer| answer.selection == selection);
+        let first = answers.next().map_or_else(|| record_type.no_fields(), |first| first.not_provided.clone());
+        answers.fold(first, |missing, answer| missing.intersection(&answer.not_provided))
+    }
+}
+
 /// Fetches what the permit releases until the deadline. Beside it only the numbers are read that tell whose a record is.
 pub(crate) async fn gather(
     sources: &Sources,

@@ -129,8 +129,12 @@ fn note_decisions(entry: &mut log::Entry, decisions: &[SelectionDecision]) {
     }
 }
 
-/// Adds how the sources answered and which numbers of the subject were used.
+/// Adds how the sources answered and which numbers of the subject were used. What no source provides was not released.
 pub(crate) fn note_sources(entry: &mut log::Entry, permit: &Permit, gathered: &Gathered, hasher: &SubjectHasher) {
+    for (index, (access, decision)) in entry.accesses.iter_mut().zip(permit.selections()).enumerate() {
+        let missing = gathered.not_provided(index, &decision.record_type);
+        access.fields_released = decision.record_type.paths_of(&decision.released.difference(&missing));
+    }
     entry.subjects = gathered.keys.iter().map(|key| subject(hasher, key)).collect();
     let links = gathered.links.iter().map(|link| log::SourceResult {
         source: link.source.clone(),

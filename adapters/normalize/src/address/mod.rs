@@ -47,6 +47,8 @@ pub struct Commune {
     pub vintage: Vintage,
     /// Name of the unit in that vintage; absent where the vintage is unknown.
     pub name: Option<&'static str>,
+    /// The province it is in, in that vintage, two digits; absent where the vintage is unknown.
+    pub province_code: Option<&'static str>,
     /// Code of today, where there is one.
     pub mapped_code: Option<&'static str>,
     /// Name of today.
@@ -55,6 +57,14 @@ pub struct Commune {
     pub mapped_province_code: Option<&'static str>,
     /// How code and mapped code relate. With an undecided vintage, as if the code were old.
     pub map_kind: MapKind,
+}
+
+impl Commune {
+    /// Whether it can be in the province of this code, as of its own time or as of today; a register may have brought one of
+    /// two columns up to date. Where its own is not known, it can.
+    pub fn may_be_in(&self, province_code: &str) -> bool {
+        self.province_code.is_none_or(|own| own == province_code) || self.mapped_province_code == Some(province_code)
+    }
 }
 
 /// A province as the register wrote it, and as it is today.
@@ -152,6 +162,7 @@ fn from_old(old: &OldCommune, notes: &mut Notes) -> Commune {
         code: old.unit.code,
         vintage: Vintage::Pre2025,
         name: Some(old.unit.name),
+        province_code: Some(old.unit.province_code),
         mapped_code: target.map(|target| target.code),
         mapped_name: target.map(|target| target.name),
         mapped_province_code: target.map(|target| target.province_code),
@@ -164,6 +175,7 @@ fn from_current(unit: &CommuneUnit) -> Commune {
         code: unit.code,
         vintage: Vintage::Post2025,
         name: Some(unit.name),
+        province_code: Some(unit.province_code),
         mapped_code: Some(unit.code),
         mapped_name: Some(unit.name),
         mapped_province_code: Some(unit.province_code),
@@ -176,6 +188,7 @@ fn undecided(old: &OldCommune, current: &CommuneUnit, notes: &mut Notes) -> Comm
     let undecided = Commune {
         vintage: Vintage::Unknown,
         name: Some(current.name).filter(|name| *name == old.unit.name),
+        province_code: None,
         ..from_current(current)
     };
     if old.main_target().is_some_and(|target| target.code == current.code) {

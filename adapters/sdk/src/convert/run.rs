@@ -23,8 +23,9 @@ const MONEY_END: Decimal = Decimal::from_parts(0xa764_0000, 0x0de0_b6b3, 0, fals
 const DAY_AHEAD: TimeDelta = TimeDelta::hours(14);
 /// An industry code of no more digits, from a column of numbers, may be one of a digit more that lost its zero.
 const INDUSTRY_DIGITS_UNSURE: usize = 3;
-/// Digits of the code of a commune and of a province.
+/// Digits of the code of a commune, a district and a province.
 const COMMUNE_DIGITS: usize = 5;
+const DISTRICT_DIGITS: usize = 3;
 const PROVINCE_DIGITS: usize = 2;
 /// Digits of an insurance number.
 const INSURANCE_DIGITS: usize = 10;
@@ -275,28 +276,36 @@ fn address(inputs: &Inputs<'_>, declared: Vintage) -> Outcome {
     Ok(Converted { value: Some(Value::Address(Box::new(address))), notes })
 }
 
-/// The code of a unit with the zeros that a column of numbers took from its front.
-fn unit_code<'i>(inputs: &'i Inputs<'_>, role: &str, digits: usize) -> Option<Cow<'i, str>> {
+/// The code of a unit, with the zeros that a column of numbers took from its front.
+fn unit_code<'i>(inputs: &'i Inputs<'_>, role: &str, digits: usize, notes: &mut Notes) -> Option<Cow<'i, str>> {
     let input = inputs.input(role)?;
     let code = input.text.trim();
-    Some(if input.number { Cow::Owned(format!("{code:0>digits$}")) } else { Cow::Borrowed(code) })
+    // The five districts that had no communes stand for one, with their three digits.
+    let district = || normalize::commune(code, None, Vintage::Pre2025).is_ok();
+    if !input.number || code.len() >= digits || (code.len() == DISTRICT_DIGITS && district()) {
+        return Some(Cow::Borrowed(code));
+    }
+    notes.insert(Note::LeadingZeroRestored);
+    Some(Cow::Owned(format!("{code:0>digits$}")))
 }
 
 /// Fills in the codes of an address whose text is there.
 fn codes(address: &mut Address, inputs: &Inputs<'_>, vintage: Vintage) -> Result<Notes, Defect> {
-    let (commune, province) =
-        (unit_code(inputs, "commune", COMMUNE_DIGITS), unit_code(inputs, "province", PROVINCE_DIGITS));
+    let mut restored = Notes::NONE;
+    let commune = unit_code(inputs, "commune", COMMUNE_DIGITS, &mut restored);
+    let province = unit_code(inputs, "province", PROVINCE_DIGITS, &mut restored);
     let province = province.as_deref();
     if let Some(code) = commune.as_deref() {
         let written = Some(address.text.as_str()).filter(|text| !text.is_empty());
-        let Converted { value: commune, notes } = normalize::commune(code, written, vintage)?;
+        let Converted { value: commune, mut notes } = normalize::commune(code, written, vintage)?;
+        notes.insert_if(province.is_some_and(|province| !commune.may_be_in(province)), Note::UnitsDisagree);
         address.commune_code = commune.code.to_owned();
         address.province_code = province.unwrap_or_default().to_owned();
         address.vintage = Some(commune.vintage);
         address.mapped_commune_code = commune.mapped_code.unwrap_or_default().to_owned();
         address.mapped_province_code = commune.mapped_province_code.unwrap_or_default().to_owned();
         address.map_kind = Some(commune.map_kind);
-        return Ok(notes);
+        return Ok(notes.union(restored));
     }
     let Some(code) = province else { return Ok(Notes::NONE) };
     let Converted { value: province, notes } = normalize::province(code, vintage)?;
@@ -305,7 +314,7 @@ fn codes(address: &mut Address, inputs: &Inputs<'_>, vintage: Vintage) -> Result
     address.mapped_province_code = province.mapped_code.to_owned();
     let current = province.vintage == Vintage::Post2025;
     address.map_kind = Some(if current { MapKind::Current } else { MapKind::Whole });
-    Ok(notes)
+    Ok(notes.union(restored))
 }
 
 fn document(inputs: &Inputs<'_>, codes: &Codes, formats: &[DateFormat]) -> Outcome {
