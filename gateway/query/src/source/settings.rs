@@ -29,7 +29,7 @@ impl Default for SourceSettings {
     fn default() -> Self {
         Self {
             concurrency_max: 32,
-            queue_max: 256,
+            queue_max: 512,
             attempt_timeout: Duration::from_secs(5),
             attempts_max: 2,
             retry_delay: Duration::from_millis(20),
