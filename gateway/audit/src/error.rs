@@ -51,6 +51,17 @@ pub enum AuditError {
         /// Newest version known here.
         known: i64,
     },
+    /// An older release wrote the log, and this account may not make its schema that of this release.
+    #[error(
+        "the audit log has schema version {found}; for this release its owner sets it to {known}: \
+         UPDATE lienthong_audit.meta SET value = '{known}' WHERE name = 'schema_version'"
+    )]
+    OlderSchema {
+        /// Version of the log.
+        found: i64,
+        /// Version of this release.
+        known: i64,
+    },
     /// The log belongs to another name than the key's.
     #[error("the audit log is of the origin {found}, the key of {expected}")]
     Origin {
@@ -166,8 +177,18 @@ pub enum Damage {
         /// Where it is stored.
         position: u64,
     },
-    /// A hash stands where the newest tree has none.
-    #[error("a tree hash stands at position {position}, beyond the newest checkpoint")]
+    /// A part of a hash of the tree is missing.
+    #[error("tree hash {index} at level {level} (position {position}) is cut short")]
+    HashCut {
+        /// Height above the leaves.
+        level: u32,
+        /// Index within the level.
+        index: u64,
+        /// Where it is stored.
+        position: u64,
+    },
+    /// A hash stands where the newest tree has none, or where another stands.
+    #[error("a tree hash stands at position {position}, where there is another or, beyond the newest checkpoint, none")]
     HashUnexpected {
         /// Where it is stored.
         position: u64,

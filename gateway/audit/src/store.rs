@@ -5,7 +5,7 @@
 //! | `meta` | schema version (and in SQLite the origin) |
 //! | `logs` | PostgreSQL only: origin and verifier key of each log |
 //! | `entries` | each entry's bytes under its log index, until its period ends ([`crate::retention`]) |
-//! | `hashes` | the hash of every complete subtree, leaves included, in the order of [`crate::tree::position`] |
+//! | `hashes` | the hash of every complete subtree, leaves included, in the order of [`crate::tree::position`], as [`runs`] |
 //! | `heads` | signed checkpoints by tree size |
 //!
 //! The last three grow at their end only, but for bodies of entries that are removed. Tiles of C2SP `tlog-tiles` are selections of `hashes` and `entries`.
@@ -27,12 +27,15 @@ use crate::tree::{self, Hash};
 
 pub(crate) mod postgres;
 mod remover;
+mod runs;
 pub(crate) mod sqlite;
 
 pub(crate) use remover::Remover;
+pub(crate) use runs::{RunReader, StoredHashes};
 
-/// The schema this release writes.
-const SCHEMA_VERSION: i64 = 1;
+/// The schema this release writes. Logs of schema 1 had each hash in a row of its own; they are read as they are, and become
+/// logs of this schema when they are opened to be written.
+const SCHEMA_VERSION: i64 = 2;
 /// Longest wait for a connection; a reader finds out soon that there is none.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -400,30 +403,18 @@ impl Session<'_> {
 
     /// The entries in a range of indices, ascending: fast, for whoever reads all.
     pub(crate) async fn packed_entries(&mut self, range: &Range<u64>) -> Result<Packed, sqlx::Error> {
-        let packed = match self {
-            Self::Sqlite(connection) => sqlite::packed_entries(connection, range).await?,
-            Self::Postgres(connection, log) => postgres::packed_entries(connection, *log, range).await?,
-        };
-        match packed.consecutive(range) {
-            Some(packed) => Ok(packed),
-            None => Ok(Packed::of(self.entry_bytes(range.clone()).await?)),
+        match self {
+            Self::Sqlite(connection) => sqlite::packed(connection, sqlite::PACKED_ENTRIES, range).await,
+            Self::Postgres(connection, log) => postgres::packed_entries(connection, *log, range).await,
         }
     }
 
-    /// The stored hashes in a range of positions, ascending: fast, for whoever reads all.
-    pub(crate) async fn packed_hashes(&mut self, positions: &Range<u64>) -> Result<Packed, sqlx::Error> {
-        let packed = match self {
-            Self::Sqlite(connection) => sqlite::packed_hashes(connection, positions).await?,
-            Self::Postgres(connection, log) => postgres::packed_hashes(connection, *log, positions).await?,
-        };
-        if let Some(packed) = packed.consecutive(positions) {
-            return Ok(packed);
+    /// The rows of hashes that begin in a range of positions, ascending: fast, for whoever reads all.
+    async fn packed_runs(&mut self, positions: &Range<u64>) -> Result<Packed, sqlx::Error> {
+        match self {
+            Self::Sqlite(connection) => sqlite::packed(connection, sqlite::PACKED_RUNS, positions).await,
+            Self::Postgres(connection, log) => postgres::packed_runs(connection, *log, positions).await,
         }
-        let rows: Vec<(i64, Vec<u8>)> = match self {
-            Self::Sqlite(connection) => sqlite::hashes_within(connection, positions).await?,
-            Self::Postgres(connection, log) => postgres::hashes_within(connection, *log, positions).await?,
-        };
-        Ok(Packed::of(unsigned(rows)))
     }
 
     async fn hashes_at(&mut self, positions: &[u64]) -> Result<Vec<(u64, Vec<u8>)>, sqlx::Error> {
@@ -443,41 +434,21 @@ pub(crate) struct Packed {
     ends: Vec<(u64, usize)>,
 }
 
-/// Values as a database put them together: all values end to end, the length of each.
-pub(crate) struct Aggregate {
-    pub(crate) bytes: Vec<u8>,
-    pub(crate) lengths: Vec<usize>,
-}
-
-impl Aggregate {
-    /// Hashes have one length; where they have not, each is looked at by itself.
-    pub(crate) fn of_hashes(bytes: Option<Vec<u8>>, count: i64, lengths: (Option<i64>, Option<i64>)) -> Self {
-        let regular = lengths == (Some(32), Some(32));
-        let lengths = if regular { vec![32; count as usize] } else { Vec::new() };
-        Self { bytes: bytes.unwrap_or_default(), lengths }
-    }
-
-    /// The values, if there is one for every key of the range: keys are unique, so as many as the range has are all of it.
-    fn consecutive(self, keys: &Range<u64>) -> Option<Packed> {
-        let all = self.lengths.len() as u64 == keys.end - keys.start;
+impl Packed {
+    /// Values end to end, with the key and the length of each. None if they are not as long as their lengths say.
+    fn new(bytes: Vec<u8>, lengths: impl Iterator<Item = (u64, usize)>) -> Option<Self> {
         let mut end = 0;
-        let ends = keys.clone().zip(&self.lengths).map(|(key, length)| {
+        let ends = lengths.map(|(key, length)| {
             end += length;
             (key, end)
         });
         let ends: Vec<_> = ends.collect();
-        (all && end == self.bytes.len()).then_some(Packed { bytes: self.bytes, ends })
+        (end == bytes.len()).then_some(Self { bytes, ends })
     }
-}
 
-impl Packed {
-    fn of(rows: Vec<(u64, Vec<u8>)>) -> Self {
-        let mut packed = Self::default();
-        for (key, value) in rows {
-            packed.bytes.extend_from_slice(&value);
-            packed.ends.push((key, packed.bytes.len()));
-        }
-        packed
+    fn push(&mut self, key: u64, value: &[u8]) {
+        self.bytes.extend_from_slice(value);
+        self.ends.push((key, self.bytes.len()));
     }
 
     /// Keys and values, ascending.

@@ -11,7 +11,7 @@ use crate::error::{AuditError, Damage};
 use crate::keys::LogKeys;
 use crate::note::{Checkpoint, NoteError};
 use crate::retention::Missing;
-use crate::store::{Connection, Heads, Location, Packed, Session};
+use crate::store::{Connection, Heads, Location, Packed, RunReader, Session, StoredHashes};
 use crate::tree::{self, Frontier, Hash, ProofError};
 
 /// Entries read at a time, and how many such parts are read before they are needed; bound the memory used.
@@ -188,10 +188,10 @@ async fn read_parts(
     parts: mpsc::Sender<Part>,
 ) -> Result<Connection, sqlx::Error> {
     let mut session = connection.session();
-    let mut start = 0;
+    let (mut runs, mut start) = (RunReader::default(), 0);
     while start < tree_size {
         let end = tree_size.min(start + CHUNK);
-        let part = Part::read(&mut session, start..end).await?;
+        let part = Part::read(&mut session, &mut runs, start..end).await?;
         if parts.send(part).await.is_err() {
             break;
         }
@@ -204,15 +204,14 @@ async fn read_parts(
 struct Part {
     range: Range<u64>,
     entries: Packed,
-    hashes: Packed,
+    hashes: StoredHashes,
     checkpoints: Vec<(u64, String)>,
 }
 
 impl Part {
-    async fn read(session: &mut Session<'_>, range: Range<u64>) -> Result<Self, sqlx::Error> {
+    async fn read(session: &mut Session<'_>, runs: &mut RunReader, range: Range<u64>) -> Result<Self, sqlx::Error> {
         let entries = session.packed_entries(&range).await?;
-        let positions = tree::stored_count(range.start)..tree::stored_count(range.end);
-        let hashes = session.packed_hashes(&positions).await?;
+        let hashes = runs.read(session, tree::stored_count(range.end)).await?;
         let checkpoints = session.heads(Heads::Within(range.start + 1..range.end + 1)).await?;
         Ok(Self { range, entries, hashes, checkpoints })
     }
@@ -230,7 +229,7 @@ struct Walk<'k> {
 impl Walk<'_> {
     fn part(&mut self, part: &Part) -> Result<(), VerifyError> {
         let mut entries = part.entries.iter().peekable();
-        let mut stored = part.hashes.iter().peekable();
+        let mut stored = part.hashes.hashes().iter().peekable();
         let mut checkpoints = part.checkpoints.iter().peekable();
         let mut expected = Vec::new();
         for log_index in part.range.clone() {
@@ -242,17 +241,15 @@ impl Walk<'_> {
                 }
                 None => {
                     self.missing.insert(log_index);
-                    let leaf = stored.peek().filter(|(at, _)| *at == position);
-                    let leaf = leaf.and_then(|(_, leaf)| Hash::try_from(*leaf).ok());
-                    leaf.ok_or(Damage::HashMissing { level: 0, index: log_index, position })?
+                    **stored.peek().ok_or_else(|| part.hashes.damage(0, log_index, position))?
                 }
             };
             self.frontier.push(leaf_hash, &mut expected);
             for (level, hash) in (0..).zip(expected.drain(..)) {
                 let (position, index) = (position + u64::from(level), log_index >> level);
-                match stored.next_if(|(at, _)| *at == position) {
-                    None => return Err(Damage::HashMissing { level, index, position }.into()),
-                    Some((_, found)) if *found == hash => {}
+                match stored.next() {
+                    None => return Err(part.hashes.damage(level, index, position).into()),
+                    Some(found) if *found == hash => {}
                     Some(_) if level == 0 => return Err(Damage::EntryChanged { log_index }.into()),
                     Some(_) => return Err(Damage::HashChanged { level, index, position }.into()),
                 }

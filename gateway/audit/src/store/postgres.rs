@@ -11,7 +11,8 @@ use futures::TryStreamExt;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection};
 
-use super::{Aggregate, Batch, Location, LogId, SCHEMA_VERSION, signed};
+use super::runs::{RUN_MAX, run_count};
+use super::{Batch, Location, LogId, Packed, SCHEMA_VERSION, signed};
 use crate::error::AuditError;
 use crate::keys::{KeyHistory, LogKeys};
 use crate::tree;
@@ -38,8 +39,8 @@ CREATE TABLE heads (
 ";
 
 /// One statement for any number of entries: one transaction, one round trip. Its values: number of the log, first log
-/// index, all entries end to end, where each begins (from 1) and its length; first position, all hashes end to end, their
-/// number; size of the head to drop (or -1); size of the new head, its note. Two processes that write one log give out
+/// index, all entries end to end, where each begins (from 1) and its length; first position, all hashes end to end, the number
+/// of runs they make, and of hashes in each but the last; size of the head to drop (or -1); size of the new head, its note. Two processes that write one log give out
 /// the same indices: the primary keys let one of them fail whole. It has one plan, which is made once: the server would
 /// otherwise make one each time, which takes longer than carrying it out.
 const APPEND: &str = "
@@ -49,11 +50,12 @@ WITH added AS (
     FROM unnest($4::int4[], $5::int4[]) WITH ORDINALITY AS place (first, length, n)
 ), hashed AS (
     INSERT INTO hashes (position, hash, log_id)
-    SELECT $6::int8 + n, substr($7::bytea, 32 * n + 1, 32), $1::int4 FROM generate_series(0, $8::int4 - 1) AS n
+    SELECT $6::int8 + $9::int4 * n, substr($7::bytea, 32 * $9::int4 * n + 1, 32 * $9::int4), $1::int4
+    FROM generate_series(0, $8::int4 - 1) AS n
 ), dropped AS (
-    DELETE FROM heads WHERE log_id = $1::int4 AND tree_size = $9::int8
+    DELETE FROM heads WHERE log_id = $1::int4 AND tree_size = $10::int8
 )
-INSERT INTO heads (tree_size, note, log_id) VALUES ($10::int8, $11::text, $1::int4)";
+INSERT INTO heads (tree_size, note, log_id) VALUES ($11::int8, $12::text, $1::int4)";
 
 /// Longest time for one transaction. The server gives up first, so that its answer is known where there is one.
 const COMMIT_TIMEOUT: Duration = Duration::from_secs(6);
@@ -98,7 +100,7 @@ pub(super) async fn write(
         if !must_exist {
             create(&mut connection).await?;
             warn_unless_durable(&mut connection, location).await?;
-            check_meta(&mut connection, location).await?;
+            raise_schema(&mut connection, location).await?;
             sqlx::query("INSERT INTO logs (origin, verifier_key) VALUES ($1, $2) ON CONFLICT (origin) DO NOTHING")
                 .bind(keys.origin())
                 .bind(keys.to_string())
@@ -155,15 +157,31 @@ async fn warn_unless_durable(connection: &mut PgConnection, location: &Location)
     Ok(())
 }
 
-/// Refuses databases that hold no audit log or one of a newer schema.
-async fn check_meta(connection: &mut PgConnection, location: &Location) -> Result<(), AuditError> {
+/// Makes the schema of an older log this release's. The owner of the tables can; whoever may only add to the log cannot.
+async fn raise_schema(connection: &mut PgConnection, location: &Location) -> Result<(), AuditError> {
+    let found = check_meta(connection, location).await?;
+    if found == SCHEMA_VERSION {
+        return Ok(());
+    }
+    let raise = "UPDATE meta SET value = $1 WHERE name = 'schema_version'";
+    match sqlx::query(raise).bind(SCHEMA_VERSION.to_string()).execute(connection).await {
+        // insufficient_privilege
+        Err(error) if code(&error).as_deref() == Some("42501") => {
+            Err(AuditError::OlderSchema { found, known: SCHEMA_VERSION })
+        }
+        raised => Ok(raised.map(drop)?),
+    }
+}
+
+/// The schema of a log. Refuses databases that hold no audit log or one of a newer schema.
+async fn check_meta(connection: &mut PgConnection, location: &Location) -> Result<i64, AuditError> {
     let not_a_log = || AuditError::NotALog { path: location.to_string() };
     let found: Option<String> = sqlx::query_scalar("SELECT value FROM meta WHERE name = 'schema_version'")
         .fetch_optional(connection)
         .await
         .map_err(|error| if is_foreign(&error) { not_a_log() } else { error.into() })?;
     let found: i64 = found.and_then(|text| text.parse().ok()).ok_or_else(not_a_log)?;
-    if found > SCHEMA_VERSION { Err(AuditError::NewerSchema { found, known: SCHEMA_VERSION }) } else { Ok(()) }
+    if found > SCHEMA_VERSION { Err(AuditError::NewerSchema { found, known: SCHEMA_VERSION }) } else { Ok(found) }
 }
 
 /// Number of the log of this origin.
@@ -233,7 +251,8 @@ pub(super) async fn append(connection: &mut PgConnection, log: LogId, batch: Bat
         .bind(lengths)
         .bind(tree::stored_count(batch.first_index) as i64)
         .bind(batch.hashes.concat())
-        .bind(batch.hashes.len() as i32)
+        .bind(run_count(batch.hashes.len()) as i32)
+        .bind(RUN_MAX as i32)
         .bind(batch.dropped_head.map_or(-1, |size| size as i64))
         .bind(batch.tree_size as i64)
         .bind(batch.note)
@@ -270,99 +289,100 @@ pub(super) async fn heads(
     sqlx::query_as(AssertSqlSafe(select)).bind(first).bind(last).bind(log).fetch_all(connection).await
 }
 
-/// First and one past the last log index, first and one past the last position.
+/// First and one past the last log index, first and one past the last position. A row of hashes stands for one at least, and
+/// what is left over for one more.
 pub(super) async fn ends(connection: &mut PgConnection, log: LogId) -> Result<(i64, i64, i64, i64), sqlx::Error> {
     sqlx::query_as(
         "SELECT coalesce((SELECT min(log_index) FROM entries WHERE log_id = $1), 0),
                 coalesce((SELECT max(log_index) FROM entries WHERE log_id = $1), -1) + 1,
                 coalesce((SELECT min(position) FROM hashes WHERE log_id = $1), 0),
-                coalesce((SELECT max(position) FROM hashes WHERE log_id = $1), -1) + 1",
+                coalesce((SELECT position + greatest(1, (length(hash) + 31) / 32) FROM hashes WHERE log_id = $1
+                          ORDER BY position DESC LIMIT 1), 0)",
     )
     .bind(log)
     .fetch_one(connection)
     .await
 }
 
+/// Each hash out of the last run that begins at or before its position, if that reaches it.
+const HASHES_AT: &str = "
+SELECT wanted, substr(run.hash, 32 * (wanted - run.position)::int4 + 1, 32)
+FROM unnest($2::int8[]) AS wanted CROSS JOIN LATERAL (
+    SELECT position, hash FROM hashes WHERE log_id = $1 AND position > wanted - $3::int4 AND position <= wanted
+    ORDER BY position DESC LIMIT 1) AS run";
+
 pub(super) async fn hashes_at(
     connection: &mut PgConnection,
     log: LogId,
     positions: &[u64],
 ) -> Result<Vec<(i64, Vec<u8>)>, sqlx::Error> {
-    let select = "SELECT position, hash FROM hashes WHERE log_id = $1 AND position = ANY($2)";
-    sqlx::query_as(select).bind(log).bind(signed(positions)).fetch_all(connection).await
-}
-
-pub(super) async fn hashes_within(
-    connection: &mut PgConnection,
-    log: LogId,
-    positions: &Range<u64>,
-) -> Result<Vec<(i64, Vec<u8>)>, sqlx::Error> {
-    let select =
-        "SELECT position, hash FROM hashes WHERE log_id = $1 AND position >= $2 AND position < $3 ORDER BY position";
-    let query = sqlx::query_as(select).bind(log).bind(positions.start as i64).bind(positions.end as i64);
+    let query = sqlx::query_as(HASHES_AT).bind(log).bind(signed(positions)).bind(RUN_MAX as i32);
     query.fetch_all(connection).await
 }
 
-const PACKED_HASHES: &str = "
-SELECT string_agg(hash, ''), count(*), min(length(hash))::int8, max(length(hash))::int8
-FROM (SELECT hash FROM hashes WHERE log_id = $1 AND position >= $2 AND position < $3 ORDER BY position)
-     AS ordered";
-
-/// Entries as the server copies them out: it sends each as it reads it, and never holds many in one value.
 pub(super) async fn packed_entries(
     connection: &mut PgConnection,
     log: LogId,
     range: &Range<u64>,
-) -> Result<Aggregate, sqlx::Error> {
-    // This statement takes no values; what is written into it are numbers.
-    let copy = format!(
-        "COPY (SELECT entry FROM entries WHERE log_id = {log} AND log_index >= {} AND log_index < {} ORDER BY log_index)
-         TO STDOUT (FORMAT binary)",
-        range.start, range.end
+) -> Result<Packed, sqlx::Error> {
+    let (start, end) = (range.start, range.end);
+    let select = format!(
+        "SELECT log_index, entry FROM entries
+         WHERE log_id = {log} AND log_index >= {start} AND log_index < {end} ORDER BY log_index"
     );
-    let mut messages = connection.copy_out_raw(&copy).await?;
+    packed(connection, &select).await
+}
+
+pub(super) async fn packed_runs(
+    connection: &mut PgConnection,
+    log: LogId,
+    positions: &Range<u64>,
+) -> Result<Packed, sqlx::Error> {
+    let (start, end) = (positions.start, positions.end);
+    let select = format!(
+        "SELECT position, hash FROM hashes
+         WHERE log_id = {log} AND position >= {start} AND position < {end} ORDER BY position"
+    );
+    packed(connection, &select).await
+}
+
+/// Keys and values as the server copies them out: it sends each as it reads it, and never holds many in one value. Such a
+/// statement takes no values; what is written into it are numbers.
+async fn packed(connection: &mut PgConnection, select: &str) -> Result<Packed, sqlx::Error> {
+    let mut messages = connection.copy_out_raw(&format!("COPY ({select}) TO STDOUT (FORMAT binary)")).await?;
     let mut copied = Vec::new();
     while let Some(message) = messages.try_next().await? {
         copied.extend_from_slice(&message);
     }
-    copied_values(&copied).ok_or_else(|| sqlx::Error::Protocol("malformed binary copy".to_owned()))
+    copied_rows(&copied).ok_or_else(|| sqlx::Error::Protocol("malformed binary copy".to_owned()))
 }
 
-/// The values of a binary copy of one column: a header, for each row the number of its columns (2 bytes) and the length of the
-/// value (4 bytes) before the value, and at the end -1 in the place of a number of columns.
-fn copied_values(copied: &[u8]) -> Option<Aggregate> {
+/// The rows of a binary copy of two columns, a number and a byte string: a header, for each row the number of its columns
+/// (2 bytes) and the length of each value (4 bytes) before the value, and at the end -1 in the place of a number of columns.
+fn copied_rows(copied: &[u8]) -> Option<Packed> {
     let (signature, rest) = copied.split_at_checked(COPY_SIGNATURE.len())?;
     let (_flags, rest) = rest.split_at_checked(4)?;
     let (extension, rest) = rest.split_first_chunk()?;
     let mut rest = rest.get(u32::from_be_bytes(*extension) as usize..)?;
-    let mut values = Aggregate { bytes: Vec::with_capacity(copied.len()), lengths: Vec::new() };
+    let mut rows = Packed { bytes: Vec::with_capacity(copied.len()), ends: Vec::new() };
     loop {
         let (columns, after) = rest.split_first_chunk()?;
         match i16::from_be_bytes(*columns) {
-            -1 => return (signature == COPY_SIGNATURE && after.is_empty()).then_some(values),
-            1 => {}
+            -1 => return (signature == COPY_SIGNATURE && after.is_empty()).then_some(rows),
+            2 => {}
             _ => return None,
         }
-        let (length, after) = after.split_first_chunk()?;
-        let (value, after) = after.split_at_checked(u32::from_be_bytes(*length) as usize)?;
-        values.bytes.extend_from_slice(value);
-        values.lengths.push(value.len());
+        let (key, after) = copied_value(after)?;
+        let (value, after) = copied_value(after)?;
+        rows.push(i64::from_be_bytes(key.try_into().ok()?) as u64, value);
         rest = after;
     }
 }
 
-pub(super) async fn packed_hashes(
-    connection: &mut PgConnection,
-    log: LogId,
-    positions: &Range<u64>,
-) -> Result<Aggregate, sqlx::Error> {
-    let query = sqlx::query_as(PACKED_HASHES).bind(log).bind(positions.start as i64).bind(positions.end as i64);
-    let (bytes, count, shortest, longest): HashesRow = query.fetch_one(connection).await?;
-    Ok(Aggregate::of_hashes(bytes, count, (shortest, longest)))
+fn copied_value(copied: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (length, rest) = copied.split_first_chunk()?;
+    rest.split_at_checked(u32::from_be_bytes(*length) as usize)
 }
-
-/// Hashes, their count, shortest and longest length.
-type HashesRow = (Option<Vec<u8>>, i64, Option<i64>, Option<i64>);
 
 pub(super) async fn entries_at(
     connection: &mut PgConnection,

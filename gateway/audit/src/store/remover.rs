@@ -1,5 +1,7 @@
 //! Removing entry bodies from a store, and what is left of them in its files.
 
+use std::time::{Duration, Instant};
+
 use sqlx::{Connection, PgConnection, SqliteConnection};
 
 use super::{Location, LogId, postgres, signed, sqlite};
@@ -7,6 +9,8 @@ use crate::error::AuditError;
 
 /// Bodies removed in one transaction: appending waits for it in an SQLite file.
 const CHUNK: usize = 2048;
+/// Longest wait for others to let the write-ahead log be emptied.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A connection that removes entry bodies, beside the one that appends.
 pub(crate) enum Remover {
@@ -43,7 +47,7 @@ impl Remover {
     pub(crate) async fn finish(self) -> Result<(), AuditError> {
         match self {
             Self::Sqlite(mut connection) => {
-                sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut connection).await?;
+                empty_write_ahead_log(&mut connection).await?;
                 Ok(connection.close().await?)
             }
             Self::Postgres(mut connection, _) => {
@@ -58,5 +62,21 @@ impl Remover {
                 Ok(connection.close().await?)
             }
         }
+    }
+}
+
+/// While another connection is at the same it is refused at once, so it is tried again for as long as a lock is waited for.
+async fn empty_write_ahead_log(connection: &mut SqliteConnection) -> Result<(), AuditError> {
+    let started = Instant::now();
+    loop {
+        let truncate = sqlx::query_as("PRAGMA wal_checkpoint(TRUNCATE)");
+        let (busy, _, _): (i64, i64, i64) = truncate.fetch_one(&mut *connection).await?;
+        if busy == 0 {
+            return Ok(());
+        }
+        if started.elapsed() > LOCK_TIMEOUT {
+            return Err(AuditError::Timeout);
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }

@@ -10,7 +10,8 @@ use std::time::Duration;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, SqliteConnection};
 
-use super::{Aggregate, Batch, SCHEMA_VERSION};
+use super::runs::{RUN_MAX, run_count};
+use super::{Batch, Packed, SCHEMA_VERSION};
 use crate::error::AuditError;
 use crate::tree;
 
@@ -27,18 +28,19 @@ CREATE TABLE heads (tree_size INTEGER PRIMARY KEY, note TEXT NOT NULL) STRICT;
 const BATCHES: &str = "
 CREATE TEMP TABLE numbers (n INTEGER PRIMARY KEY);
 CREATE TEMP VIEW batches AS
-    SELECT 0 AS first_index, 0 AS entry_count, x'' AS entries, x'' AS places, 0 AS first_position, 0 AS hash_count,
-           x'' AS hashes, 0 AS dropped_head, 0 AS tree_size, '' AS note;
+    SELECT 0 AS first_index, 0 AS entry_count, x'' AS entries, x'' AS places, 0 AS first_position, 0 AS run_count,
+           0 AS run_length, x'' AS hashes, 0 AS dropped_head, 0 AS tree_size, '' AS note;
 CREATE TEMP TRIGGER batch INSTEAD OF INSERT ON batches BEGIN
     SELECT RAISE(ABORT, 'batch larger than the connection was opened for')
-        WHERE max(NEW.entry_count, NEW.hash_count) > 1 + (SELECT max(n) FROM numbers);
+        WHERE max(NEW.entry_count, NEW.run_count) > 1 + (SELECT max(n) FROM numbers);
     INSERT INTO entries (log_index, entry)
         SELECT NEW.first_index + n,
                substr(NEW.entries, CAST(substr(NEW.places, 20 * n + 1, 10) AS INTEGER),
                       CAST(substr(NEW.places, 20 * n + 11, 10) AS INTEGER))
         FROM numbers WHERE n < NEW.entry_count;
     INSERT INTO hashes (position, hash)
-        SELECT NEW.first_position + n, substr(NEW.hashes, 32 * n + 1, 32) FROM numbers WHERE n < NEW.hash_count;
+        SELECT NEW.first_position + NEW.run_length * n, substr(NEW.hashes, 32 * NEW.run_length * n + 1, 32 * NEW.run_length)
+        FROM numbers WHERE n < NEW.run_count;
     DELETE FROM heads WHERE tree_size = NEW.dropped_head;
     INSERT INTO heads (tree_size, note) VALUES (NEW.tree_size, NEW.note);
 END;
@@ -47,8 +49,9 @@ const COUNT_OUT: &str = "
 INSERT INTO numbers
 WITH RECURSIVE counted (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM counted WHERE n + 1 < ?) SELECT n FROM counted";
 /// Its values: first log index, number of entries, all entries end to end, offset from 1 and length of each, of ten digits;
-/// first position, number of hashes, all hashes end to end; size of the head to drop (or -1); size of the new head, its note.
-const APPEND: &str = "INSERT INTO batches VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+/// first position, number of runs, hashes of each but the last, all hashes end to end; size of the head to drop (or -1); size of
+/// the new head, its note.
+const APPEND: &str = "INSERT INTO batches VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
 
 /// How the log's own connections are made.
 pub(crate) fn connect_options(path: &Path) -> SqliteConnectOptions {
@@ -74,9 +77,11 @@ pub(super) async fn write(
         create(&mut connection, origin).await?;
     }
     check_meta(&mut connection, path, origin).await?;
+    let raise = "UPDATE meta SET value = ?1 WHERE name = 'schema_version' AND value <> ?1";
+    sqlx::query(raise).bind(SCHEMA_VERSION.to_string()).execute(&mut connection).await?;
     sqlx::raw_sql(BATCHES).execute(&mut connection).await?;
-    // Each entry completes one subtree at the least, two on the average, and the last ones as many as the tree is high.
-    let number_count = 2 * batch_size_max as i64 + 64;
+    // One for each entry; what a batch has of runs of hashes is less, or few.
+    let number_count = batch_size_max as i64 + 8;
     sqlx::query(COUNT_OUT).bind(number_count).execute(&mut connection).await?;
     Ok(connection)
 }
@@ -137,7 +142,8 @@ pub(super) async fn append(connection: &mut SqliteConnection, batch: Batch) -> R
         .bind(batch.entries)
         .bind(places.into_bytes())
         .bind(tree::stored_count(batch.first_index) as i64)
-        .bind(batch.hashes.len() as i64)
+        .bind(run_count(batch.hashes.len()))
+        .bind(RUN_MAX as i64)
         .bind(batch.hashes.concat())
         .bind(batch.dropped_head.map_or(-1, |size| size as i64))
         .bind(batch.tree_size as i64)
@@ -189,67 +195,55 @@ pub(super) async fn heads(
     sqlx::query_as(AssertSqlSafe(select)).bind(first).bind(last).fetch_all(connection).await
 }
 
-/// First and one past the last log index, first and one past the last position.
+/// First and one past the last log index, first and one past the last position. A row of hashes stands for one at least, and
+/// what is left over for one more.
 pub(super) async fn ends(connection: &mut SqliteConnection) -> Result<(i64, i64, i64, i64), sqlx::Error> {
     sqlx::query_as(
         "SELECT coalesce((SELECT min(log_index) FROM entries), 0), coalesce((SELECT max(log_index) FROM entries), -1) + 1,
-                coalesce((SELECT min(position) FROM hashes), 0), coalesce((SELECT max(position) FROM hashes), -1) + 1",
+                coalesce((SELECT min(position) FROM hashes), 0),
+                coalesce((SELECT position + max(1, (length(hash) + 31) / 32) FROM hashes ORDER BY position DESC LIMIT 1), 0)",
     )
     .fetch_one(connection)
     .await
 }
 
+/// Each hash out of the last run that begins at or before its position, if that reaches it.
+const HASHES_AT: &str = "
+SELECT wanted.value, substr(run.hash, 32 * (wanted.value - run.position) + 1, 32)
+FROM json_each(?1) AS wanted
+CROSS JOIN hashes AS run ON run.position = (
+    SELECT position FROM hashes WHERE position > wanted.value - ?2 AND position <= wanted.value ORDER BY position DESC LIMIT 1)";
+
 pub(super) async fn hashes_at(
     connection: &mut SqliteConnection,
     positions: &[u64],
 ) -> Result<Vec<(i64, Vec<u8>)>, sqlx::Error> {
-    let select = "SELECT position, hash FROM hashes WHERE position IN (SELECT value FROM json_each(?))";
-    sqlx::query_as(select).bind(json_array(positions)).fetch_all(connection).await
-}
-
-pub(super) async fn hashes_within(
-    connection: &mut SqliteConnection,
-    positions: &Range<u64>,
-) -> Result<Vec<(i64, Vec<u8>)>, sqlx::Error> {
-    let select = "SELECT position, hash FROM hashes WHERE position >= ? AND position < ? ORDER BY position";
-    sqlx::query_as(select).bind(positions.start as i64).bind(positions.end as i64).fetch_all(connection).await
+    sqlx::query_as(HASHES_AT).bind(json_array(positions)).bind(RUN_MAX as i64).fetch_all(connection).await
 }
 
 /// A text joined from blobs is their bytes end to end, as long as the database keeps texts in UTF-8, which it does.
-const PACKED_ENTRIES: &str = "
-SELECT CAST(group_concat(entry, '') AS BLOB), group_concat(length(entry))
-FROM (SELECT entry FROM entries WHERE log_index >= ? AND log_index < ? ORDER BY log_index)";
-const PACKED_HASHES: &str = "
-SELECT CAST(group_concat(hash, '') AS BLOB), count(*), min(length(hash)), max(length(hash))
-FROM (SELECT hash FROM hashes WHERE position >= ? AND position < ? ORDER BY position)";
+pub(super) const PACKED_ENTRIES: &str = "
+SELECT CAST(group_concat(entry, '') AS BLOB), group_concat(log_index), group_concat(length(entry))
+FROM (SELECT log_index, entry FROM entries WHERE log_index >= ? AND log_index < ? ORDER BY log_index)";
+pub(super) const PACKED_RUNS: &str = "
+SELECT CAST(group_concat(hash, '') AS BLOB), group_concat(position), group_concat(length(hash))
+FROM (SELECT position, hash FROM hashes WHERE position >= ? AND position < ? ORDER BY position)";
 
-/// Entries, the length of each as a list.
-type EntriesRow = (Option<Vec<u8>>, Option<String>);
-
-pub(super) async fn packed_entries(
+/// Rows of one of the statements above as one value, with a list of the keys and one of the lengths: a row each would cost
+/// more than to hash them.
+pub(super) async fn packed(
     connection: &mut SqliteConnection,
-    range: &Range<u64>,
-) -> Result<Aggregate, sqlx::Error> {
-    let query = sqlx::query_as(PACKED_ENTRIES).bind(range.start as i64).bind(range.end as i64);
-    let (bytes, lengths): EntriesRow = query.fetch_one(connection).await?;
-    let lengths = lengths.unwrap_or_default();
-    Ok(Aggregate {
-        bytes: bytes.unwrap_or_default(),
-        lengths: lengths.split(',').filter_map(|length| length.parse().ok()).collect(),
-    })
+    select: &'static str,
+    keys: &Range<u64>,
+) -> Result<Packed, sqlx::Error> {
+    let query = sqlx::query_as(select).bind(keys.start as i64).bind(keys.end as i64);
+    let (bytes, keys, lengths): (Option<Vec<u8>>, Option<String>, Option<String>) = query.fetch_one(connection).await?;
+    let (keys, lengths) = (keys.unwrap_or_default(), lengths.unwrap_or_default());
+    let keys = keys.split(',').filter_map(|key| key.parse().ok());
+    let lengths = lengths.split(',').filter_map(|length| length.parse().ok());
+    Packed::new(bytes.unwrap_or_default(), keys.zip(lengths))
+        .ok_or_else(|| sqlx::Error::Protocol("values that are not as long as the file says".to_owned()))
 }
-
-pub(super) async fn packed_hashes(
-    connection: &mut SqliteConnection,
-    positions: &Range<u64>,
-) -> Result<Aggregate, sqlx::Error> {
-    let query = sqlx::query_as(PACKED_HASHES).bind(positions.start as i64).bind(positions.end as i64);
-    let (bytes, count, shortest, longest): HashesRow = query.fetch_one(connection).await?;
-    Ok(Aggregate::of_hashes(bytes, count, (shortest, longest)))
-}
-
-/// Hashes, their count, shortest and longest length.
-type HashesRow = (Option<Vec<u8>>, i64, Option<i64>, Option<i64>);
 
 pub(super) async fn entries_at(
     connection: &mut SqliteConnection,

@@ -112,8 +112,8 @@ async fn wrong_files_and_wrong_keys_are_refused(store: Store) {
         assert!(matches!(open(&renamed).await, Err(AuditError::Origin { .. })));
     }
 
-    place.tamper("UPDATE meta SET value = '2' WHERE name = 'schema_version'").await;
-    assert!(matches!(open(&place.key()).await, Err(AuditError::NewerSchema { found: 2, known: 1 })));
+    place.tamper("UPDATE meta SET value = '3' WHERE name = 'schema_version'").await;
+    assert!(matches!(open(&place.key()).await, Err(AuditError::NewerSchema { found: 3, known: 2 })));
     place.tamper("DROP TABLE meta").await;
     assert!(matches!(open(&place.key()).await, Err(AuditError::NotALog { .. })));
 
@@ -140,8 +140,11 @@ async fn opening_notices_an_end_that_does_not_fit(store: Store) {
         ("DELETE FROM entries WHERE log_index = 9", Damage::EntryMissing { log_index: 9 }),
         ("INSERT INTO entries VALUES (10, x'00')", Damage::EntryUnexpected { log_index: 10 }),
         ("INSERT INTO hashes VALUES (18, zeroblob(32))", Damage::HashUnexpected { position: 18 }),
-        ("DELETE FROM hashes WHERE position = 14", Damage::HashMissing { level: 3, index: 0, position: 14 }),
-        ("UPDATE hashes SET hash = zeroblob(32) WHERE position = 14", Damage::RootChanged { tree_size: 10 }),
+        (
+            "UPDATE hashes SET hash = substr(hash, 1, length(hash) - 32) WHERE position = (SELECT max(position) FROM hashes)",
+            Damage::HashMissing { level: 1, index: 4, position: 17 },
+        ),
+        ("DELETE FROM hashes; INSERT INTO hashes VALUES (0, zeroblob(576))", Damage::RootChanged { tree_size: 10 }),
         ("DELETE FROM heads WHERE tree_size = 10", Damage::EntryUnexpected { log_index: 0 }),
     ] {
         let place = Place::empty(store).await;

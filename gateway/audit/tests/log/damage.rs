@@ -1,5 +1,7 @@
 //! Whatever is changed in a stored log is found, and named where it is.
 
+use std::ops::RangeInclusive;
+
 use audit::Damage;
 use audit::verify::VerifyError;
 use sqlx::{ConnectOptions, SqliteConnection};
@@ -13,6 +15,7 @@ crate::on_both_stores! {
     a_log_cut_back_or_rewritten_contradicts_the_checkpoints_kept,
     progress_is_reported_and_memory_is_not_the_log,
     a_log_that_is_being_written_verifies_as_it_stands,
+    a_log_of_schema_1_is_read_and_goes_on,
 }
 
 async fn filled(store: Store, count: u64) -> Place {
@@ -49,12 +52,13 @@ async fn every_flipped_bit_is_found() {
         let cast = if table == "heads" { "CAST(? AS TEXT)" } else { "?" };
         let update = format!("UPDATE {table} SET {value} = {cast} WHERE {key} = ?");
         for (row, bytes) in rows {
-            let step = (bytes.len() / 30).max(1);
+            let step = if table == "hashes" { 1 } else { (bytes.len() / 30).max(1) };
             for at in (row as usize % step..bytes.len()).step_by(step) {
                 let mut changed = bytes.clone();
                 changed[at] ^= 1 << ((at + row as usize) % 8);
                 set(&mut connection, &update, row, &changed).await;
-                named(table, row as u64, place.verify().await.expect_err("a flipped bit went unnoticed"));
+                let error = place.verify().await.expect_err("a flipped bit went unnoticed");
+                assert!(names(table, place_of(table, row, at), &error), "{table} {row} byte {at}: {error}");
                 flips += 1;
             }
             set(&mut connection, &update, row, &bytes).await;
@@ -138,17 +142,26 @@ async fn random_damage_is_found_and_named(store: Store) {
         let other = &rows[random(rows.len())];
         let mut changed = row.4.clone();
         let at = random(changed.len());
-        let kind = match random(5) {
+        // What is changed begins there; of a swapped row anything may.
+        let mut named = place_of(row.0, row.2, at);
+        let kind = match random(6) {
             0 => {
                 changed.truncate(at);
                 "cut short"
             }
+            5 if row.0 == "hashes" => {
+                changed.extend_from_slice(&other.4[..other.4.len().min(32)]);
+                named = place_of(row.0, row.2, row.4.len());
+                "grown by a hash"
+            }
             1 => {
+                named = place_of(row.0, row.2, row.4.len());
                 changed.push(random(256) as u8);
                 "grown"
             }
             2 if other.0 == row.0 => {
                 changed.clone_from(&other.4);
+                named = places_of(row);
                 "swapped"
             }
             _ => {
@@ -169,7 +182,7 @@ async fn random_damage_is_found_and_named(store: Store) {
         let context = format!("seed {seed}, {kind} {} {}", row.0, row.2);
         let error = place.verify().await.expect_err(&context);
         assert!(
-            names(row.0, row.2 as u64, &error) || kind == "swapped" && names(other.0, other.2 as u64, &error),
+            names(row.0, named, &error) || kind == "swapped" && names(other.0, places_of(other), &error),
             "{context}: {error}"
         );
         *kinds.entry(kind).or_default() += 1;
@@ -180,20 +193,33 @@ async fn random_damage_is_found_and_named(store: Store) {
     println!("{store:?}: {trials} random changes, all found and named: {kinds:?}");
 }
 
-/// The error names the row that was changed.
-fn named(table: &str, row: u64, error: VerifyError) {
-    assert!(names(table, row, &error), "{table} {row}: {error}");
+/// Where a byte of a row is: the position of the hash it is in, else the row.
+fn place_of(table: &str, row: i64, byte: usize) -> RangeInclusive<u64> {
+    let place = row as u64 + if table == "hashes" { byte as u64 / 32 } else { 0 };
+    place..=place
 }
 
-fn names(table: &str, row: u64, error: &VerifyError) -> bool {
+/// From the first to what follows the last.
+fn places_of((table, _, row, _, bytes): &Row) -> RangeInclusive<u64> {
+    *place_of(table, *row, 0).start()..=*place_of(table, *row, bytes.len()).end()
+}
+
+/// The error names what was changed.
+fn names(table: &str, places: RangeInclusive<u64>, error: &VerifyError) -> bool {
     let VerifyError::Damaged(damage) = error else { return false };
     match (damage, table) {
-        (Damage::EntryChanged { log_index }, "entries") => *log_index == row,
+        (Damage::EntryChanged { log_index }, "entries") => places.contains(log_index),
         // A leaf's hash and its entry contradict each other; which one was changed cannot be told.
-        (Damage::EntryChanged { log_index }, "hashes") => audit::tree::position(0, *log_index) == row,
-        (Damage::HashChanged { position, .. }, "hashes") => *position == row,
+        (Damage::EntryChanged { log_index }, "hashes") => places.contains(&audit::tree::position(0, *log_index)),
+        (
+            Damage::HashChanged { position, .. }
+            | Damage::HashCut { position, .. }
+            | Damage::HashMissing { position, .. }
+            | Damage::HashUnexpected { position },
+            "hashes",
+        ) => places.contains(position),
         (Damage::CheckpointInvalid { tree_size, .. } | Damage::CheckpointSize { tree_size, .. }, "heads") => {
-            *tree_size == row
+            places.contains(tree_size)
         }
         _ => false,
     }
@@ -212,9 +238,19 @@ async fn removed_added_swapped_and_renamed_rows_are_found_and_named(store: Store
         ),
         ("UPDATE entries SET entry = substr(entry, 1, length(entry) - 1) WHERE log_index = 7", Damage::EntryChanged { log_index: 7 }),
         ("UPDATE entries SET entry = x'' WHERE log_index = 7", Damage::EntryChanged { log_index: 7 }),
-        ("DELETE FROM hashes WHERE position = 2", Damage::HashMissing { level: 1, index: 0, position: 2 }),
+        ("DELETE FROM hashes WHERE position = 0", Damage::HashMissing { level: 0, index: 0, position: 0 }),
         ("INSERT INTO hashes VALUES (38, zeroblob(32))", Damage::HashUnexpected { position: 38 }),
-        ("UPDATE hashes SET hash = zeroblob(31) WHERE position = 6", Damage::HashChanged { level: 2, index: 0, position: 6 }),
+        ("INSERT INTO hashes VALUES (38, x'')", Damage::HashUnexpected { position: 38 }),
+        ("INSERT INTO hashes VALUES (1, x'')", Damage::HashUnexpected { position: 1 }),
+        ("INSERT INTO hashes VALUES (-1, zeroblob(32))", Damage::HashUnexpected { position: u64::MAX }),
+        (
+            "UPDATE hashes SET hash = substr(hash, 1, length(hash) - 1) WHERE position = (SELECT max(position) FROM hashes)",
+            Damage::HashCut { level: 2, index: 4, position: 37 },
+        ),
+        (
+            "UPDATE hashes SET hash = substr(hash, 1, length(hash) - 32) WHERE position = (SELECT max(position) FROM hashes)",
+            Damage::HashMissing { level: 2, index: 4, position: 37 },
+        ),
         ("DELETE FROM heads", Damage::CheckpointMissing),
         ("UPDATE heads SET tree_size = 19 WHERE tree_size = 20", Damage::CheckpointSize { tree_size: 19, found: 20 }),
         ("UPDATE heads SET tree_size = -4 WHERE tree_size = 0", Damage::CheckpointUnexpected),
@@ -337,4 +373,33 @@ async fn a_log_that_is_being_written_verifies_as_it_stands(store: Store) {
     let () = filled;
     assert!((50..=500).contains(&verified.unwrap().tree_size));
     log.close().await;
+}
+
+/// Rows of one hash, as releases before this one wrote them, and a schema that they knew.
+async fn a_log_of_schema_1_is_read_and_goes_on(store: Store) {
+    let place = filled(store, 40).await;
+    let mut rows = String::from("DELETE FROM hashes; ");
+    for (table, _, row, _, bytes) in Keeper::of(&place).await.rows().await {
+        for (position, hash) in (row..).zip(bytes.chunks(32)).filter(|_| table == "hashes") {
+            rows += &format!("INSERT INTO hashes VALUES ({position}, x'{}'); ", hex::encode(hash));
+        }
+    }
+    place.tamper(&rows).await;
+    place.tamper("UPDATE meta SET value = '1' WHERE name = 'schema_version'").await;
+    assert_eq!(place.verify().await.unwrap().tree_size, 40);
+
+    let log = place.open().await;
+    fill(&log, 40..90).await;
+    let proof = log.consistency_proof(39, 90).await.unwrap();
+    assert!(!proof.is_empty());
+    log.inclusion_proof(3, 90).await.unwrap();
+    log.close().await;
+    assert_eq!(place.verify().await.unwrap().tree_size, 90);
+    // Older releases refuse it, and what was there is as it was.
+    place.tamper("DELETE FROM meta WHERE name = 'schema_version' AND value <> '2'").await;
+    let rows = Keeper::of(&place).await.rows().await;
+    let hashes: Vec<_> = rows.iter().filter(|row| row.0 == "hashes").collect();
+    assert_eq!(hashes.iter().filter(|row| row.2 < 78).count(), 78);
+    assert!(hashes.len() < 78 + 50 && hashes.iter().map(|row| row.4.len() / 32).sum::<usize>() == 176);
+    place.open().await.close().await;
 }

@@ -351,6 +351,7 @@ fn from_log(field: &str, error: &AuditError) -> Status {
         | AuditError::InUse { .. }
         | AuditError::NotALog { .. }
         | AuditError::NewerSchema { .. }
+        | AuditError::OlderSchema { .. }
         | AuditError::Origin { .. }
         | AuditError::Note(_)
         | AuditError::IndexBehind { .. }
