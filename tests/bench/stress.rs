@@ -53,6 +53,10 @@ fn milliseconds(latency: &Histogram<u64>, quantile: f64) -> f64 {
     latency.value_at_quantile(quantile) as f64 / 1_000.0
 }
 
+fn quantiles(latency: &Histogram<u64>) -> String {
+    [0.5, 0.9, 0.99].map(|quantile| format!("{:.1}", milliseconds(latency, quantile))).join(", ")
+}
+
 /// Asks so many times a second, answered or not.
 async fn at_rate(
     clients: &[QueryServiceClient<Channel>],
@@ -178,10 +182,13 @@ pub(crate) async fn measure(seconds: u64) {
     let settings =
         Settings { more: "[telemetry]\nmetrics_listen = \"127.0.0.1:0\"\n".to_owned(), ..Settings::default() };
     let files = HubFiles::write(&databases, &settings);
-    let hub = Hub::start(&files);
-    if !(pin(std::process::id(), 1) && pin(hub.pid(), 0)) {
+    let hub = if pin(std::process::id(), 1) {
+        // From its start, so that it knows how many processors it has.
+        Hub::start_under(&files, &["taskset", "-c", "0"])
+    } else {
         println!("hub and load share all processors: read the figures with that in mind");
-    }
+        Hub::start(&files)
+    };
     let watched = [query_client(&hub, &files, OTHER).await];
     let everybody = [query_client(&hub, &files, FLOODING).await];
 
@@ -199,6 +206,7 @@ pub(crate) async fn measure(seconds: u64) {
     );
     overload(&hub, &files, &number, peak, interval).await;
     beside_a_flood(&hub, &files, &watched, &number, peak, interval).await;
+    side_by_side(&everybody, &watched, &number, interval).await;
     if let Some(proxy) = &proxy {
         hung(&everybody, &number, peak, Duration::from_secs(seconds), proxy).await;
     }
@@ -248,7 +256,8 @@ async fn beside_a_flood(
     let portal = || questions::portal(number);
     let (mut alone, mut beside) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
-        alone.push(at_rate(watched, peak * WATCHED, interval, None, portal).await.p99());
+        let before = at_rate(watched, peak * WATCHED, interval, None, portal).await;
+        alone.push(before.p99());
         let flooding = flood(hub, files, peak * 3.0, interval + Duration::from_secs(2), number);
         let asking = async {
             tokio::time::sleep(Duration::from_secs(1)).await;
@@ -256,11 +265,11 @@ async fn beside_a_flood(
         };
         let (asked, flooding) = tokio::join!(asking, flooding);
         println!(
-            "flood: {:.1} of capacity sent, {:.2} answered; beside it p99 {:.1} ms (p50 {:.1} ms), {} refused, {} failed",
+            "flood: {:.1} of capacity sent, {:.2} answered; beside it p50, p90, p99 {} ms, alone {} ms, {} refused, {} failed",
             flooding.sent_per_second / peak,
             flooding.answered_per_second / peak,
-            asked.p99(),
-            milliseconds(&asked.answered, 0.5),
+            quantiles(&asked.answered),
+            quantiles(&before.answered),
             asked.refused.len(),
             asked.failed
         );
@@ -268,6 +277,46 @@ async fn beside_a_flood(
     }
     let (alone, beside) = (median(alone), median(beside));
     println!("flood: another agency's p99 {alone:.1} ms alone, {beside:.1} ms beside it: {:.2}", beside / alone);
+}
+
+/// Callers in closed loops, and what they got a second.
+async fn callers(
+    clients: &[QueryServiceClient<Channel>],
+    question: impl Fn() -> QueryRequest + Clone + Send + 'static,
+    interval: Duration,
+) -> f64 {
+    let begun = Instant::now();
+    let mut callers = JoinSet::new();
+    for caller in 0..CALLERS / 2 {
+        let (mut client, question) = (clients[caller % clients.len()].clone(), question.clone());
+        callers.spawn(async move {
+            let mut answers = 0_u64;
+            while begun.elapsed() < interval {
+                answers += u64::from(client.query(question()).await.is_ok());
+            }
+            answers
+        });
+    }
+    callers.join_all().await.iter().sum::<u64>() as f64 / begun.elapsed().as_secs_f64()
+}
+
+/// Two agencies that both ask as much as they can: what is left of the hub when each gives the other way.
+async fn side_by_side(
+    first: &[QueryServiceClient<Channel>],
+    second: &[QueryServiceClient<Channel>],
+    number: &str,
+    interval: Duration,
+) {
+    let (one, other) = (number.to_owned(), number.to_owned());
+    let (one, other) = (move || questions::everywhere(&one), move || questions::portal(&other));
+    let alone = (callers(first, one.clone(), interval).await, callers(second, other.clone(), interval).await);
+    let (one, other) = tokio::join!(callers(first, one, interval), callers(second, other, interval));
+    println!(
+        "side by side: two agencies of {} callers each get {:.2} and {:.2} of what they get alone",
+        CALLERS / 2,
+        one / alone.0,
+        other / alone.1
+    );
 }
 
 async fn hung(clients: &[QueryServiceClient<Channel>], number: &str, peak: f64, lasting: Duration, proxy: &Proxy) {

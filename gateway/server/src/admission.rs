@@ -5,11 +5,11 @@
 //! agency came. Refusals for want of a place cost next to nothing: they are counted, and the log gets one entry a second
 //! for each system that met any.
 //!
-//! Whoever calls beside others waits for a turn while the hub does not keep up: when it wakes late most of the time, more
-//! calls run than its processors can serve, and each makes all others wait. Fewer calls of an agency then run at one time,
-//! and its others wait in their places for those to end: for their own, not for anybody else's. As in CoDel (RFC 8289) a
-//! moment's lateness is no overload; calls that wait for a slow database keep no processor busy and cost nobody a turn; and
-//! who calls alone makes nobody wait but itself.
+//! Whoever calls beside others waits for a turn while the hub does not keep up: when most of the time what is ready waits for a
+//! processor, more calls run than the processors can serve, and each makes all others wait. Fewer calls of an agency then run at one time,
+//! and its others wait in their places for those to end. With the fewest turns there are, who took more of them lately also
+//! lets the others' calls that run end first. As in CoDel (RFC 8289) a moment's lateness is no overload; calls that wait for a
+//! slow database keep no processor busy and cost nobody a turn for long; and who calls alone makes nobody wait but itself.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet, VecDeque},
@@ -65,6 +65,8 @@ struct State {
     /// too. As many as there are processors, which that many calls can keep busy.
     turns_min: usize,
     agencies: HashMap<AgencyCode, Calls>,
+    /// Turns taken since the number of turns was last looked at.
+    taken: HashMap<AgencyCode, usize>,
     /// Who called since this was last begun anew, and who did before that.
     callers: [HashSet<AgencyCode>; 2],
     refused: BTreeMap<(String, String), u64>,
@@ -104,29 +106,34 @@ impl Limit {
             turns: calls_max.max(turns_min),
             turns_min,
             agencies: HashMap::new(),
+            taken: HashMap::new(),
             callers: Default::default(),
             refused: BTreeMap::new(),
         };
         Self { state: Arc::new(Mutex::new(state)) }
     }
 
-    /// Lets as many calls run as the hub can serve, until told to stop: fewer while it mostly wakes later than it may.
+    /// Lets as many calls run as the hub can serve, until told to stop: fewer while what is ready mostly waits longer than it may.
     pub(crate) async fn keep_up(self, lateness_max: Duration, mut stop: watch::Receiver<bool>) {
         let keeping_up = async {
             for interval in 1_u32.. {
                 let mut late = 0;
                 for _ in 0..LOOKS {
-                    let due = Instant::now() + LOOK_INTERVAL;
-                    tokio::time::sleep_until(due).await;
-                    // Timers go before tasks; behind those that are ready is where calls wait.
+                    tokio::time::sleep(LOOK_INTERVAL).await;
+                    // From here on, and not from when the timer was due: timers keep to whole milliseconds.
+                    let ready = Instant::now();
                     tokio::task::yield_now().await;
-                    late += u32::from(due.elapsed() > lateness_max);
+                    late += u32::from(ready.elapsed() > lateness_max);
                 }
-                let mut state = self.lock();
-                state.adapt(late > LOOKS / 2);
-                if interval.is_multiple_of(INTERVALS_KEPT) {
-                    state.forget_callers();
-                }
+                let next = {
+                    let mut state = self.lock();
+                    state.adapt(late > LOOKS / 2);
+                    if interval.is_multiple_of(INTERVALS_KEPT) {
+                        state.forget_callers();
+                    }
+                    state.next()
+                };
+                self.give(next);
             }
         };
         tokio::select! {
@@ -215,15 +222,21 @@ impl Limit {
         if !state.has_place(agency) {
             return None;
         }
-        let turns = state.turns_of(agency);
         let calls = state.agencies.entry(agency.clone()).or_default();
-        if calls.running < turns && calls.waiting.is_empty() {
-            calls.running += 1;
+        if calls.waiting.is_empty() && state.may_run(agency) {
+            state.run(agency);
             return Some(Entry::Runs(Turn { limit: self.clone(), agency: agency.clone() }));
         }
         let (turn, waits) = oneshot::channel();
-        calls.waiting.push_back(turn);
+        state.agencies.entry(agency.clone()).or_default().waiting.push_back(turn);
         Some(Entry::Waits(waits))
+    }
+
+    fn give(&self, next: Vec<(AgencyCode, oneshot::Sender<Turn>)>) {
+        for (agency, waiting) in next {
+            // One who has gone meanwhile drops the turn, and the next one has it.
+            drop(waiting.send(Turn { limit: self.clone(), agency }));
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -236,6 +249,7 @@ impl State {
     fn adapt(&mut self, late: bool) {
         self.turns = if late { self.turns.min(self.running()) / 2 } else { self.turns + self.turns.div_ceil(4) };
         self.turns = self.turns.clamp(self.turns_min, self.calls_max.max(self.turns_min));
+        self.taken.clear();
     }
 
     fn running(&self) -> usize {
@@ -274,34 +288,56 @@ impl State {
         self.agencies.keys().chain(self.callers.iter().flatten()).all(|caller| caller == agency)
     }
 
-    /// Takes a turn back. Those of the same agency that come next, who still wait.
-    fn take_back(&mut self, agency: &AgencyCode) -> Vec<oneshot::Sender<Turn>> {
-        let turns = self.turns_of(agency);
-        let Some(calls) = self.agencies.get_mut(agency) else { return Vec::new() };
-        calls.running -= 1;
+    fn may_run(&self, agency: &AgencyCode) -> bool {
+        let running = self.agencies.get(agency).map_or(0, |calls| calls.running);
+        running < self.turns_of(agency) && !self.gives_way(agency)
+    }
+
+    /// Whether calls of others run who took fewer turns lately, while the hub is late with the fewest turns there are.
+    fn gives_way(&self, agency: &AgencyCode) -> bool {
+        let taken = |agency| self.taken.get(agency).copied().unwrap_or(0);
+        self.turns <= self.turns_min
+            && self.agencies.iter().any(|(other, calls)| calls.running > 0 && taken(other) < taken(agency))
+    }
+
+    fn run(&mut self, agency: &AgencyCode) {
+        self.agencies.entry(agency.clone()).or_default().running += 1;
+        *self.taken.entry(agency.clone()).or_default() += 1;
+    }
+
+    fn take_back(&mut self, agency: &AgencyCode) {
+        if let Some(calls) = self.agencies.get_mut(agency) {
+            calls.running -= 1;
+        }
+    }
+
+    /// Those that wait and may run now, who run from here on. Agencies without calls are forgotten.
+    fn next(&mut self) -> Vec<(AgencyCode, oneshot::Sender<Turn>)> {
         let mut next = Vec::new();
-        while calls.running < turns
-            && let Some(waiting) = calls.waiting.pop_front()
-        {
-            if !waiting.is_closed() {
-                calls.running += 1;
-                next.push(waiting);
+        let waiting = self.agencies.iter().filter(|(_, calls)| !calls.waiting.is_empty());
+        for agency in waiting.map(|(agency, _)| agency.clone()).collect::<Vec<_>>() {
+            while self.may_run(&agency)
+                && let Some(waiting) = self.agencies.get_mut(&agency).and_then(|calls| calls.waiting.pop_front())
+            {
+                if !waiting.is_closed() {
+                    self.run(&agency);
+                    next.push((agency.clone(), waiting));
+                }
             }
         }
-        if calls.under_way() == 0 {
-            self.agencies.remove(agency);
-        }
+        self.agencies.retain(|_, calls| calls.under_way() > 0);
         next
     }
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        let next = self.limit.lock().take_back(&self.agency);
-        for waiting in next {
-            // One who has gone meanwhile drops the turn, and the next one has it.
-            drop(waiting.send(Self { limit: self.limit.clone(), agency: self.agency.clone() }));
-        }
+        let next = {
+            let mut state = self.limit.lock();
+            state.take_back(&self.agency);
+            state.next()
+        };
+        self.limit.give(next);
     }
 }
 
@@ -376,7 +412,7 @@ mod tests {
     #[test]
     fn turns_go_to_those_who_wait_in_the_order_they_came() {
         let limit = limit(90);
-        limit.lock().adapt(true);
+        limit.lock().turns = 6;
         let _other = enter(&limit, "H21.02", 1);
         let (mut run, mut wait) = enter(&limit, "H21.01", 100);
         assert_eq!((run.len(), wait.len()), (2, 28), "a third of the places");
@@ -395,6 +431,27 @@ mod tests {
         assert_eq!(given.len(), 25, "all of them, now that the hub keeps up");
         drop((given, wait));
         assert_eq!((limit.running(), limit.waiting()), (1, 0));
+    }
+
+    #[test]
+    fn with_the_fewest_turns_who_took_more_lets_the_others_end_first() {
+        let limit = limit(90);
+        limit.lock().adapt(true);
+        let (other, _) = enter(&limit, "H21.02", 1);
+        let (mut run, mut wait) = enter(&limit, "H21.01", 6);
+        assert_eq!((run.len(), wait.len()), (2, 4));
+        drop(run.pop());
+        assert!(wait[0].try_recv().is_err(), "it has taken two, and the other one");
+        drop(other);
+        let turn = wait[0].try_recv().unwrap();
+        let (other, _) = enter(&limit, "H21.02", 1);
+        drop(turn);
+        assert!(wait[1].try_recv().is_err());
+        limit.lock().adapt(true);
+        let next = limit.lock().next();
+        limit.give(next);
+        assert!(wait[1].try_recv().is_ok(), "from then on it counts anew");
+        drop(other);
     }
 
     #[tokio::test(start_paused = true)]

@@ -60,9 +60,10 @@ pub(crate) struct ServerConfig {
     /// Calls and batch items under way at one time, over all callers; more are refused at once.
     #[serde(default = "ServerConfig::calls_max")]
     pub(crate) calls_max: usize,
-    /// How late the hub may wake most of the time before calls of agencies that call beside others wait for a turn.
-    #[serde(default = "ServerConfig::lateness_max_ms")]
-    pub(crate) lateness_max_ms: u64,
+    /// How long what is ready may wait for a processor most of the time before calls of agencies that call beside others wait for
+    /// a turn.
+    #[serde(default = "ServerConfig::lateness_max_us")]
+    pub(crate) lateness_max_us: u64,
     /// Items of one batch under way at one time; absent: 16.
     pub(crate) batch_concurrency_max: Option<usize>,
     /// Time for a TLS handshake.
@@ -89,7 +90,7 @@ impl ServerConfig {
             ("request_bytes_max", self.request_bytes_max as u64),
             ("batch_concurrency_max", self.batch_concurrency_max() as u64),
             ("calls_max", self.calls_max as u64),
-            ("lateness_max_ms", self.lateness_max_ms),
+            ("lateness_max_us", self.lateness_max_us),
         ] {
             if value == 0 {
                 bail!("server.{name} must be at least 1");
@@ -121,8 +122,8 @@ impl ServerConfig {
     const fn calls_max() -> usize {
         1_024
     }
-    const fn lateness_max_ms() -> u64 {
-        3
+    const fn lateness_max_us() -> u64 {
+        200
     }
     const fn handshake_timeout_ms() -> u64 {
         5_000

@@ -206,7 +206,7 @@ pub(crate) async fn start(config: Config, hangup: Signal) -> anyhow::Result<Runn
         TcpListener::bind(server.listen).await.with_context(|| format!("cannot listen on {}", server.listen))?;
     tracing::info!(address = %listener.local_addr()?, "listening");
     let (stop, stopped) = watch::channel(false);
-    tokio::spawn(limit.clone().keep_up(Duration::from_millis(server.lateness_max_ms), stopped.clone()));
+    tokio::spawn(limit.clone().keep_up(Duration::from_micros(server.lateness_max_us), stopped.clone()));
     let serving = tokio::spawn(listen::run(listening, Arc::new(calls), listener, stopped.clone()));
     let counting = tokio::spawn(count_refused(record.clone(), limit, strangers, stopped.clone()));
     let reloading = tokio::spawn(Reloader::new(config, schema, lending).run(hangup, stopped));

@@ -210,7 +210,7 @@ pub(crate) async fn start(config: &Config, hangup: Option<Signal>) -> anyhow::Re
     ));
     let bytes_max = config.server.request_bytes_max;
     let limit = Limit::new(config.server.calls_max);
-    let lateness_max = Duration::from_millis(config.server.lateness_max_ms);
+    let lateness_max = Duration::from_micros(config.server.lateness_max_us);
     tokio::spawn(limit.clone().keep_up(lateness_max, stopped.clone()));
     metrics::observe(&current, &readiness, &limit, &published_state);
     if let Some(address) = config.telemetry.metrics_listen {
