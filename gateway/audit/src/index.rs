@@ -124,9 +124,19 @@ impl Index {
     }
 
     /// Reads the log up to a size, and writes the blocks that are full. Reports how far it has come.
-    async fn catch_up(&self, log: LogId, tree_size: u64, mut progress: impl FnMut(u64)) -> Result<(), AuditError> {
+    async fn catch_up(&self, log: LogId, tree_size: u64, progress: impl FnMut(u64)) -> Result<(), AuditError> {
         let tail = self.tail(log);
         let mut tail = tail.lock().await;
+        self.catch_up_from(&mut tail, log, tree_size, progress).await
+    }
+
+    async fn catch_up_from(
+        &self,
+        tail: &mut Option<Block>,
+        log: LogId,
+        tree_size: u64,
+        mut progress: impl FnMut(u64),
+    ) -> Result<(), AuditError> {
         let written = self.block_count(log).await?;
         // Another process has written further, or has begun anew.
         let behind = |tail: &Block| written < tail.number || (written > tail.number && tree_size > tail.limit());
@@ -254,11 +264,15 @@ impl Index {
         tree_size: u64,
         mut progress: impl FnMut(u64, u64),
     ) -> Result<(), AuditError> {
+        // Whoever follows the log waits meanwhile.
+        let tail = self.tail(log);
+        let mut tail = tail.lock().await;
         match &self.tables {
             Tables::Sqlite(tables) => tables.clear().await?,
             Tables::Postgres(tables) => tables.clear(log).await?,
         }
-        self.catch_up(log, tree_size, |end| progress(end, tree_size)).await
+        *tail = None;
+        self.catch_up_from(&mut tail, log, tree_size, |end| progress(end, tree_size)).await
     }
 
     /// Reads a range of the log again, from which bodies were removed, so that nothing of them is left here.
