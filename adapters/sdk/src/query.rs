@@ -8,7 +8,7 @@ use crate::{
     Criterion,
     catalogue::{Catalogue, ColumnType},
     database::Bind,
-    mapping::{EncodingChoice, Through},
+    mapping::{EncodingChoice, Table, Through},
     plan::{CheckPlan, ChildPlan, FieldPlan, JoinedPlan, RecordPlan},
 };
 
@@ -199,6 +199,11 @@ pub(crate) fn search(
 /// How many records there are.
 pub(crate) fn count(catalogue: &Catalogue, record: &RecordPlan) -> Statement {
     Builder::new(catalogue).count(record)
+}
+
+/// In how many rows of a table a column holds nothing.
+pub(crate) fn nulls(catalogue: &Catalogue, table: &Table, column: &str) -> Statement {
+    Builder::new(catalogue).nulls(table, column)
 }
 
 /// The fields a check may doubt.

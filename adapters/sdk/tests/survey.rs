@@ -186,6 +186,27 @@ async fn the_fit_names_columns_nothing_reads_and_fields_without_a_column() {
 }
 
 #[tokio::test]
+async fn rows_a_where_leaves_out_for_want_of_a_value_are_counted() {
+    for database in databases().await {
+        database.run(SCHEMA).await;
+        let source = open(&database, MAPPING);
+        assert_eq!(source.undecided().await.unwrap(), Vec::<String>::new(), "{}", database.engine);
+        database.run(r#"UPDATE "unit" SET "gone" = NULL WHERE "code" IN ('1000001', '1000006')"#).await;
+        assert_eq!(source.undecided().await.unwrap(), ["unit.gone (2)"], "{}", database.engine);
+        // As a child's table, a lookup's and a flag's, too.
+        let spent = MAPPING.replace("table = \"industry\"", "table = \"industry\"\nwhere = { main = 1 }").replace(
+            "enterprise_code = [\"code\"]",
+            "enterprise_code = { column = \"code\", where = { changes = 0 } }",
+        );
+        let source = open(&database, &spent);
+        let undecided = source.undecided().await.unwrap();
+        assert_eq!(undecided, ["firm.changes (1)", "industry.main (1)", "unit.gone (2)"], "{}", database.engine);
+        drop(source);
+        database.remove().await;
+    }
+}
+
+#[tokio::test]
 async fn a_record_is_shown_beside_its_row() {
     for database in databases().await {
         database.run(SCHEMA).await;

@@ -243,6 +243,16 @@ impl<'a> Builder<'a> {
         Statement { sql: Arc::from(self.sql), slots: self.slots }
     }
 
+    /// In how many rows a column holds nothing.
+    pub(super) fn nulls(mut self, table: &Table, column: &str) -> Statement {
+        self.push("SELECT COUNT(*)");
+        self.from(table, "r");
+        self.push(" WHERE ");
+        self.name("r", column);
+        self.push(" IS NULL");
+        Statement { sql: Arc::from(self.sql), slots: self.slots }
+    }
+
     /// Beyond a position in the order of several columns. Written out, since not every engine finds an index for a
     /// comparison of row values; the first term is what it finds one for.
     fn after(&mut self, from: &Table, key: &[String]) {

@@ -14,10 +14,10 @@ use crate::{
     catalogue::{key, tables, unindexed},
     cell::Cell,
     database::{Failure, Row},
-    mapping::EncodingChoice,
+    mapping::{EncodingChoice, Table},
     plan::{FieldPlan, RecordPlan},
     quality::{RecordQuality, Tally},
-    query::{Query, Statement, count, page},
+    query::{Query, Statement, count, nulls, page},
     record,
 };
 
@@ -85,6 +85,28 @@ impl SqlSource {
         Ok(fit)
     }
 
+    /// Columns named in a `where` that hold NULL, as `table.column (rows)`. Compared with a literal, NULL is neither equal nor
+    /// different: such rows are left out, whatever the mapping's author meant. Columns that are not there are left to [`Self::fit`].
+    pub async fn undecided(&self) -> Result<Vec<String>, SourceError> {
+        let live = {
+            let _loading = self.loading.lock().await;
+            within(self.load()).await?
+        };
+        let mut undecided = Vec::new();
+        for (table, column) in self.plan.records.iter().flat_map(filtered) {
+            if live.catalogue.column(&table.name.value, column).is_none() {
+                continue;
+            }
+            let rows = self.counted(&nulls(&live.catalogue, table, column)).await?;
+            if rows > 0 {
+                undecided.push(format!("{}.{column} ({rows})", table.name.value));
+            }
+        }
+        undecided.sort();
+        undecided.dedup();
+        Ok(undecided)
+    }
+
     /// Reads all records of a type and counts what can be said of their fields. `progress` hears how many rows have been
     /// read, and how many there are.
     pub async fn survey(
@@ -104,11 +126,7 @@ impl SqlSource {
         if key.is_empty() {
             return Err(SourceError::NoKey { table: table.to_owned() });
         }
-        let counted = within(self.database_rows(&count(&live.catalogue, plan), &[])).await?;
-        let rows_in_table = match counted.first().and_then(|row| row.first()) {
-            Some(Cell::Int(rows)) => u64::try_from(*rows).unwrap_or_default(),
-            _ => return Err(SourceError::Internal("the database counted no rows")),
-        };
+        let rows_in_table = self.counted(&count(&live.catalogue, plan)).await?;
         let total = options.rows_max.map_or(rows_in_table, |max| max.min(rows_in_table));
         let mut tally = Tally::new(Arc::clone(&plan.record_type), table, self.encodings(plan), &plan.mapped);
         tally.quality.rows_in_table = rows_in_table;
@@ -171,6 +189,14 @@ impl SqlSource {
         Ok(())
     }
 
+    async fn counted(&self, statement: &Statement) -> Result<u64, SourceError> {
+        let rows = within(self.database_rows(statement, &[])).await?;
+        match rows.first().and_then(|row| row.first()) {
+            Some(Cell::Int(rows)) => Ok(u64::try_from(*rows).unwrap_or_default()),
+            _ => Err(SourceError::Internal("the database counted no rows")),
+        }
+    }
+
     async fn database_rows(&self, statement: &Statement, given: &[String]) -> Result<Vec<Row>, Failure> {
         self.database.rows(statement.sql(), &statement.binds(given)).await
     }
@@ -206,6 +232,16 @@ fn all_fields(plan: &RecordPlan) -> impl Iterator<Item = (&str, &FieldPlan)> {
         .iter()
         .flat_map(|child| child.fields.iter().map(move |field| (child.from.table.name.value.as_str(), field)));
     plan.fields.iter().chain(joined).map(move |field| (own, field)).chain(children)
+}
+
+/// Every column a `where` of a record's mapping names, with its table.
+fn filtered(plan: &RecordPlan) -> Vec<(&Table, &str)> {
+    let of_tables = tables(plan).flat_map(|table| table.filters.iter().map(move |(column, _)| (table, column)));
+    let of_lookups = plan.lookup.iter().flat_map(|lookup| {
+        let table = lookup.through.as_ref().map_or(&plan.from, |through| &through.table);
+        lookup.filters.iter().map(move |(column, _)| (table, column))
+    });
+    of_tables.chain(of_lookups).map(|(table, column)| (table, column.value.as_str())).collect()
 }
 
 /// Every column a record's mapping names, with its table.

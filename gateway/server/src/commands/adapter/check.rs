@@ -57,6 +57,7 @@ impl Check {
             report.plans = source.explain().await?;
         }
         if !self.no_data {
+            report.undecided = source.undecided().await.context("counting what a `where` leaves out")?;
             let names = self.names(&source)?;
             for name in names {
                 let page_rows = self.page_rows(&source, &name).await?;

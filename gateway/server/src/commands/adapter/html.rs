@@ -68,6 +68,7 @@ fn fit(page: &mut String, report: &Report) -> fmt::Result {
         ("Does not fit", "bad", &report.fit.problems),
         ("Not read", "bad", &unread),
         ("Rows their number does not find", "bad", &lost),
+        ("Rows a where leaves out since its column holds NULL", "bad", &report.undecided),
         ("Lookup columns without an index", "", &report.fit.unindexed),
         ("Columns nothing reads", "", &report.fit.unread),
         ("Fields without a column", "", &unmapped),

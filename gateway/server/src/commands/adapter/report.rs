@@ -9,6 +9,8 @@ use crate::show;
 pub(super) struct Report {
     pub(super) source: SourceDescription,
     pub(super) fit: Fit,
+    /// Columns of a `where` that hold NULL, with the number of rows left out for that.
+    pub(super) undecided: Vec<String>,
     pub(super) live_days: usize,
     pub(super) records: Vec<RecordQuality>,
     /// How the database would run the lookups, when that was asked for.
@@ -24,7 +26,8 @@ pub(super) fn percent(share: Option<f64>) -> String {
 
 impl Report {
     pub(super) fn new(source: &SourceDescription, fit: Fit, live_days: usize) -> Self {
-        Self { source: source.clone(), fit, live_days, records: Vec::new(), plans: Vec::new(), unread: Vec::new() }
+        let (records, plans, unread, undecided) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Self { source: source.clone(), fit, undecided, live_days, records, plans, unread }
     }
 
     /// Whether the mapping fits and everything asked for was read.
@@ -88,6 +91,7 @@ impl Report {
             .map(|(name, path)| format!("{}.{path}", name.rsplit('.').next().unwrap_or(name)))
             .collect();
         for (what, names) in [
+            ("Rows a `where` leaves out since its column holds NULL", &self.undecided),
             ("Lookup columns without an index (slow)", &fit.unindexed),
             ("Columns nothing reads", &fit.unread),
             ("Fields without a column", &unmapped),
@@ -146,6 +150,7 @@ impl Report {
             "mapping_digest": self.source.mapping_digest,
             "fits": self.fit.problems.is_empty(),
             "problems": self.fit.problems,
+            "where_columns_with_null": self.undecided,
             "unindexed_columns": self.fit.unindexed,
             "unread_columns": self.fit.unread,
             "unmapped_fields": self.fit.unmapped.iter().map(|(name, path)| json!({ "record_type": name, "field": path })).collect::<Vec<_>>(),
