@@ -159,17 +159,25 @@ impl Stage {
 
     /// The password changes; until the hub's file does, the source says what is wrong.
     async fn rotate(&mut self) {
-        let change: &[&str] = match self.engine {
-            Engine::Postgres => &[
+        let (change, disconnect) = match self.engine {
+            Engine::Postgres => (
                 "ALTER USER app PASSWORD 'new'",
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'app'",
-            ],
-            _ => &["ALTER USER app@'127.0.0.1' IDENTIFIED BY 'new'", "KILL USER app@'127.0.0.1'"],
+            ),
+            _ => ("ALTER USER app@'127.0.0.1' IDENTIFIED BY 'new'", "KILL USER app@'127.0.0.1'"),
         };
-        for statement in change {
-            self.server.administer(statement, DATABASE).await;
+        self.server.administer(change, DATABASE).await;
+        let begun = Instant::now();
+        loop {
+            // Again and again: a connection that was being made with the old password stands in no list yet.
+            self.server.administer(disconnect, DATABASE).await;
+            let said = self.says().await;
+            if said == Err("SOURCE_CREDENTIALS".to_owned()) {
+                break;
+            }
+            assert!(begun.elapsed() < SEEN_MAX, "{:?}: the source says {said:?} with the old password", self.engine);
+            tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        self.until(Err(&["SOURCE_CREDENTIALS"])).await;
         fs::write(self.files.path("secrets/units"), self.server.url("app", "new")).unwrap();
         self.until(Ok("Chính")).await;
     }
