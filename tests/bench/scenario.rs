@@ -65,6 +65,16 @@ impl Scenario {
     }
 }
 
+/// A hub that measures itself and says so to whoever asks.
+pub(crate) fn told() -> HubSettings {
+    HubSettings { more: "[telemetry]\nmetrics_listen = \"127.0.0.1:0\"\n".to_owned(), ..HubSettings::default() }
+}
+
+/// A hub that measures and traces nothing.
+pub(crate) fn untold() -> HubSettings {
+    HubSettings { more: "[telemetry]\nfilter = \"off,lienthong::serve=info\"\n".to_owned(), ..HubSettings::default() }
+}
+
 /// A process under load, with connections to it.
 struct Target {
     pid: u32,
@@ -95,10 +105,8 @@ impl Bench {
         let everywhere = summary.cast.everywhere.expect("somebody is in all registers").personal_id;
         let people = residents(truth.get_ref());
 
-        let told = "[telemetry]\nmetrics_listen = \"127.0.0.1:0\"\n".to_owned();
-        let files = HubFiles::write(&databases, &HubSettings { more: told, ..HubSettings::default() });
-        let silent = "[telemetry]\nfilter = \"off,lienthong::serve=info\"\n".to_owned();
-        let untold_files = HubFiles::write(&databases, &HubSettings { more: silent, ..HubSettings::default() });
+        let files = HubFiles::write(&databases, &told());
+        let untold_files = HubFiles::write(&databases, &untold());
         log_apart(&files);
         log_apart(&untold_files);
         let (hub, untold) = (Hub::start(&files), Hub::start(&untold_files));

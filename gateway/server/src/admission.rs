@@ -8,21 +8,24 @@
 //! Whoever calls beside others waits for a turn while the hub does not keep up: when most of the time what is ready waits for a
 //! processor, more calls run than the processors can serve, and each makes all others wait. Fewer calls of an agency then run at one time,
 //! and its others wait in their places for those to end. With few turns, who took more of them lately also lets the others' calls
-//! that run end first. As in CoDel (RFC 8289) a moment's lateness is no overload; calls that wait for a
-//! slow database keep no processor busy and cost nobody a turn for long; and who calls alone makes nobody wait but itself.
+//! that run end first, before each of its steps. As in CoDel (RFC 8289) a moment's lateness is no overload; as a TCP sender (RFC 7661) the hub counts on no
+//! more than was needed, so that a flood finds no room left from quiet times; calls that wait for a slow database keep no
+//! processor busy and are given more turns as they wait; and who calls alone makes nobody wait but itself.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet, VecDeque},
-    future::Future,
+    future::{Future, poll_fn},
+    pin::{Pin, pin},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::ready,
     thread::available_parallelism,
     time::Duration,
 };
 
 use access::{AgencyCode, Caller};
 use tokio::{
-    sync::{oneshot, watch},
-    time::{Instant, timeout_at},
+    sync::{Notify, futures::OwnedNotified, oneshot, watch},
+    time::{Instant, Timeout, timeout, timeout_at},
 };
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
@@ -39,9 +42,15 @@ const RETRY_AFTER_MIN: Duration = Duration::from_millis(500);
 const ITEM_WAIT: Duration = Duration::from_millis(5);
 /// How often the hub looks whether it wakes in time, and after how many looks turns are added or taken away.
 const LOOK_INTERVAL: Duration = Duration::from_millis(20);
-const LOOKS: u32 = 10;
-/// Up to so many times the fewest turns, calls give way: until the hub has kept up for a second.
+const LOOKS: usize = 10;
+/// The fewest turns, for each processor: while one call waits for a disk or a database another has work for it.
+const PROCESSOR_TURNS: usize = 2;
+/// So many times the fewest turns are few: there are as many as long as nobody needed more, and calls give way.
 const FEW_TURNS: usize = 4;
+/// How long a call gives way at one of its steps: it may hold what another waits for.
+const PAUSE_MAX: Duration = Duration::from_millis(10);
+/// There are at least so many times as many turns as calls ran at once.
+const SPARE_TURNS: usize = 4;
 /// For how many of these intervals, at least, who called is one who calls.
 const INTERVALS_KEPT: u32 = 5;
 
@@ -56,6 +65,8 @@ const SINGLE_CALLS: [&str; 3] = [
 #[derive(Clone)]
 pub(crate) struct Limit {
     state: Arc<Mutex<State>>,
+    /// Told whenever a call ends.
+    ended: Arc<Notify>,
 }
 
 struct State {
@@ -64,8 +75,11 @@ struct State {
     /// Calls that may run while several agencies call, as the hub keeps up.
     turns: usize,
     /// Turns an agency has beside others, however late the hub is: a machine that is busy with something else makes it late,
-    /// too. As many as there are processors, which that many calls can keep busy.
+    /// too.
     turns_min: usize,
+    /// Most calls that ran at one time, and whether any waited for a turn, since the number of turns was last looked at.
+    most_running: usize,
+    waited: bool,
     agencies: HashMap<AgencyCode, Calls>,
     /// Turns taken since the number of turns was last looked at.
     taken: HashMap<AgencyCode, usize>,
@@ -102,34 +116,37 @@ enum Entry {
 
 impl Limit {
     pub(crate) fn new(calls_max: usize) -> Self {
-        let turns_min = available_parallelism().map_or(1, usize::from);
+        let turns_min = PROCESSOR_TURNS * available_parallelism().map_or(1, usize::from);
         let state = State {
             calls_max,
-            turns: calls_max.max(turns_min),
+            turns: (FEW_TURNS * turns_min).min(calls_max.max(turns_min)),
             turns_min,
+            most_running: 0,
+            waited: false,
             agencies: HashMap::new(),
             taken: HashMap::new(),
             callers: Default::default(),
             refused: BTreeMap::new(),
         };
-        Self { state: Arc::new(Mutex::new(state)) }
+        Self { state: Arc::new(Mutex::new(state)), ended: Arc::default() }
     }
 
     /// Lets as many calls run as the hub can serve, until told to stop: fewer while what is ready mostly waits longer than it may.
     pub(crate) async fn keep_up(self, lateness_max: Duration, mut stop: watch::Receiver<bool>) {
         let keeping_up = async {
             for interval in 1_u32.. {
-                let mut late = 0;
+                let mut late = Vec::with_capacity(LOOKS);
                 for _ in 0..LOOKS {
                     tokio::time::sleep(LOOK_INTERVAL).await;
                     // From here on, and not from when the timer was due: timers keep to whole milliseconds.
                     let ready = Instant::now();
                     tokio::task::yield_now().await;
-                    late += u32::from(ready.elapsed() > lateness_max);
+                    late.push(ready.elapsed());
                 }
+                late.sort_unstable();
                 let next = {
                     let mut state = self.lock();
-                    state.adapt(late > LOOKS / 2);
+                    state.adapt(late[(LOOKS - 1) / 2].as_secs_f64() / lateness_max.as_secs_f64());
                     if interval.is_multiple_of(INTERVALS_KEPT) {
                         state.forget_callers();
                     }
@@ -230,8 +247,16 @@ impl Limit {
             return Some(Entry::Runs(Turn { limit: self.clone(), agency: agency.clone() }));
         }
         let (turn, waits) = oneshot::channel();
+        state.waited = true;
         state.agencies.entry(agency.clone()).or_default().waiting.push_back(turn);
         Some(Entry::Waits(waits))
+    }
+
+    /// What a call waits for before its next step, when it gives way.
+    fn pause(&self, agency: &AgencyCode) -> Option<Pin<Box<Timeout<OwnedNotified>>>> {
+        // Made before anybody looks, so that no end is missed.
+        let ended = Arc::clone(&self.ended).notified_owned();
+        self.lock().gives_way(agency).then(|| Box::pin(timeout(PAUSE_MAX, ended)))
     }
 
     fn give(&self, next: Vec<(AgencyCode, oneshot::Sender<Turn>)>) {
@@ -247,10 +272,22 @@ impl Limit {
 }
 
 impl State {
-    /// Half as many turns as are taken, or a quarter more than there were.
-    fn adapt(&mut self, late: bool) {
-        self.turns = if late { self.turns.min(self.running()) / 2 } else { self.turns + self.turns.div_ceil(4) };
+    /// Of the turns that are taken so many times fewer as the hub is later than it may be, at most half of them; in time, a quarter
+    /// more while calls wait for turns, and otherwise back to as many as nobody needs more than.
+    fn adapt(&mut self, lateness: f64) {
+        let running = self.running();
+        let enough = (FEW_TURNS * self.turns_min).max(SPARE_TURNS * self.most_running);
+        self.turns = if lateness > 1.0 {
+            (self.turns.min(running) as f64 / lateness.max(2.0)) as usize
+        } else if self.waited {
+            self.turns + self.turns.div_ceil(4)
+        } else if self.turns < enough {
+            (self.turns + self.turns.div_ceil(4)).min(enough)
+        } else {
+            (self.turns - self.turns / 4).max(enough)
+        };
         self.turns = self.turns.clamp(self.turns_min, self.calls_max.max(self.turns_min));
+        (self.most_running, self.waited) = (running, !self.agencies.values().all(|calls| calls.waiting.is_empty()));
         self.taken.clear();
     }
 
@@ -305,6 +342,7 @@ impl State {
     fn run(&mut self, agency: &AgencyCode) {
         self.agencies.entry(agency.clone()).or_default().running += 1;
         *self.taken.entry(agency.clone()).or_default() += 1;
+        self.most_running = self.most_running.max(self.running());
     }
 
     fn take_back(&mut self, agency: &AgencyCode) {
@@ -340,6 +378,7 @@ impl Drop for Turn {
             state.next()
         };
         self.limit.give(next);
+        self.limit.ended.notify_waiters();
     }
 }
 
@@ -350,7 +389,7 @@ async fn run<T: Send + 'static>(
 ) -> Result<T, Status> {
     let recording = span.clone();
     let work = async move {
-        let answer = work.await;
+        let answer = giving_way(&turn, work).await;
         let code = answer.as_ref().err().map_or(Code::Ok, Status::code);
         recording.record("rpc.response.status_code", tracing::field::debug(code));
         drop(turn);
@@ -360,6 +399,24 @@ async fn run<T: Send + 'static>(
         tracing::error!(%error, "a handler ended abnormally");
         Err(status::plain(Code::Internal, "INTERNAL", "the hub failed", "Lỗi nội bộ của trục liên thông."))
     })
+}
+
+/// Work that waits at each of its steps while its agency gives way: all tasks are alike to the runtime.
+async fn giving_way<T>(turn: &Turn, work: impl Future<Output = T>) -> T {
+    let mut work = pin!(work);
+    let mut pause = None;
+    poll_fn(|context| {
+        if pause.is_none() {
+            pause = turn.limit.pause(&turn.agency);
+        }
+        if let Some(waiting) = &mut pause {
+            // Whether a call ended or it waited long enough.
+            let _either = ready!(waiting.as_mut().poll(context));
+            pause = None;
+        }
+        work.as_mut().poll(context)
+    })
+    .await
 }
 
 fn too_many_calls() -> Status {
@@ -388,7 +445,10 @@ mod tests {
 
     fn limit(calls_max: usize) -> Limit {
         let limit = Limit::new(calls_max);
-        limit.lock().turns_min = 2;
+        {
+            let mut state = limit.lock();
+            (state.turns_min, state.turns) = (2, calls_max);
+        }
         limit
     }
 
@@ -397,18 +457,37 @@ mod tests {
         let limit = limit(1_000);
         let (alone, waiting) = enter(&limit, "H21.01", 1_000);
         assert_eq!((alone.len(), waiting.len()), (500, 0), "who calls alone makes nobody wait");
-        limit.lock().adapt(true);
+        limit.lock().adapt(2.0);
         assert_eq!(limit.turns(), 250, "half of those that run");
         let (other, waiting) = enter(&limit, "H21.02", 1_000);
         assert_eq!((other.len(), waiting.len()), (84, 250), "a third of the turns, and of the places");
         drop((alone, other, waiting));
-        limit.lock().adapt(true);
+        limit.lock().adapt(2.0);
         let (first, _wait) = enter(&limit, "H21.01", 100);
         let (second, wait) = enter(&limit, "H21.02", 100);
         assert_eq!((first.len(), second.len(), wait.len()), (2, 2, 98));
         assert_eq!((limit.running(), limit.waiting()), (4, 196));
-        (0..40).for_each(|_| limit.lock().adapt(false));
-        assert_eq!(limit.turns(), 1_000);
+        (0..40).for_each(|_| limit.lock().adapt(0.5));
+        assert_eq!(limit.turns(), 1_000, "more and more while calls wait");
+        drop((first, second, wait, _wait));
+        (0..40).for_each(|_| limit.lock().adapt(0.5));
+        assert_eq!(limit.turns(), 2 * FEW_TURNS, "a flood finds no room left from then");
+    }
+
+    #[test]
+    fn the_later_the_hub_is_the_fewer_calls_run() {
+        let limit = limit(1_000);
+        let _running = enter(&limit, "H21.01", 400);
+        limit.lock().adapt(1.2);
+        assert_eq!(limit.turns(), 200);
+        limit.lock().adapt(20.0);
+        assert_eq!(limit.turns(), 10);
+        limit.lock().adapt(1_000.0);
+        assert_eq!(limit.turns(), 2);
+        limit.lock().adapt(0.5);
+        assert_eq!(limit.turns(), 3);
+        (0..40).for_each(|_| limit.lock().adapt(0.5));
+        assert_eq!(limit.turns(), 1_000, "as many again, since four hundred run");
     }
 
     #[test]
@@ -425,7 +504,7 @@ mod tests {
         // One whose caller goes in the moment it is given passes it on.
         drop(turn);
         assert!(wait[1].try_recv().is_ok());
-        (0..20).for_each(|_| limit.lock().adapt(false));
+        (0..20).for_each(|_| limit.lock().adapt(0.5));
         let running = run.len();
         drop(run);
         assert_eq!(running, 2);
@@ -438,7 +517,7 @@ mod tests {
     #[test]
     fn with_few_turns_who_took_more_lets_the_others_end_first() {
         let limit = limit(90);
-        limit.lock().adapt(true);
+        limit.lock().adapt(2.0);
         let (other, _) = enter(&limit, "H21.02", 1);
         let (mut run, mut wait) = enter(&limit, "H21.01", 6);
         assert_eq!((run.len(), wait.len()), (2, 4));
@@ -449,7 +528,7 @@ mod tests {
         let (other, _) = enter(&limit, "H21.02", 1);
         drop(turn);
         assert!(wait[1].try_recv().is_err());
-        limit.lock().adapt(true);
+        limit.lock().adapt(2.0);
         let next = limit.lock().next();
         limit.give(next);
         assert!(wait[1].try_recv().is_ok(), "from then on it counts anew");
@@ -457,9 +536,31 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_call_under_way_gives_way_at_its_next_step() {
+        let limit = limit(90);
+        limit.lock().adapt(2.0);
+        let (mut flood, _) = enter(&limit, "H21.01", 2);
+        let turn = flood.pop().unwrap();
+        let (other, _) = enter(&limit, "H21.02", 1);
+        let begun = Instant::now();
+        let work = giving_way(&turn, async { begun.elapsed() });
+        let (waited, ()) = tokio::join!(work, async {
+            tokio::time::sleep(PAUSE_MAX / 2).await;
+            drop(other);
+        });
+        assert_eq!(waited, PAUSE_MAX / 2);
+        let (other, _) = enter(&limit, "H21.02", 1);
+        limit.lock().taken.clear();
+        assert_eq!(giving_way(&turn, async { begun.elapsed() }).await, waited, "neither has taken more");
+        limit.lock().run(&turn.agency);
+        assert_eq!(giving_way(&turn, async { begun.elapsed() }).await, waited + PAUSE_MAX, "it does not wait for long");
+        drop(other);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_call_whose_turn_does_not_come_is_refused_at_its_deadline() {
         let limit = limit(90);
-        limit.lock().adapt(true);
+        limit.lock().adapt(2.0);
         let _other = enter(&limit, "H21.02", 1);
         let _running = enter(&limit, "H21.01", 2);
         let caller = Caller { agency: "H21.01".parse().unwrap(), system: "all".to_owned() };
