@@ -2,7 +2,10 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use normalize::{DateFormat, birth_date, birth_date_with_precision, boolean, partial_date, partial_date_with_precision, vnd};
+use normalize::{
+    DateFormat, birth_date, birth_date_of_parts, birth_date_with_precision, boolean, date_of_parts, partial_date,
+    partial_date_with_precision, vnd,
+};
 
 fuzz_target!(|input: &str| {
     for name in DateFormat::NAMES {
@@ -16,6 +19,13 @@ fuzz_target!(|input: &str| {
     for format in DateFormat::NAMES.iter().filter_map(|name| name.parse().ok()) {
         let _ = partial_date_with_precision(date, precision, format);
         let _ = birth_date_with_precision(date, precision, format);
+    }
+    let parts: Vec<&str> = input.splitn(3, '-').collect();
+    if let [year, month, day] = parts[..] {
+        if let Ok(date) = date_of_parts(year, month, day) {
+            assert_eq!(date.value.to_string().parse(), Ok(date.value));
+        }
+        let _ = birth_date_of_parts(year, month, day);
     }
     let _ = boolean(input);
     if let Ok(amount) = vnd(input) {

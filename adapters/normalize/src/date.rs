@@ -164,6 +164,34 @@ pub fn birth_date_with_precision(input: &str, precision: &str, format: DateForma
     partial_date_with_precision(input, precision, format).map(suspect_new_year)
 }
 
+/// Reads a date whose year, month and day stand in columns of their own. A month or day that is zero or is said to be
+/// unknown ("không rõ") is not known; a day without a month, or either without a year, is no date.
+pub fn date_of_parts(year: &str, month: &str, day: &str) -> Conversion<PartialDate> {
+    let (year, month, day) = (part(year, 4)?, part(month, 2)?, part(day, 2)?);
+    if year.value == 0 && (month.value, day.value) != (0, 0) {
+        return Err(Defect::BadDate);
+    }
+    let date = PartialDate::new(year.value, month.value as u8, day.value as u8)?;
+    Ok(Converted { value: date, notes: year.notes.union(month.notes).union(day.notes) })
+}
+
+/// As [`date_of_parts`], for birth dates: 1 January is noted `suspect_precision`.
+pub fn birth_date_of_parts(year: &str, month: &str, day: &str) -> Conversion<PartialDate> {
+    date_of_parts(year, month, day).map(suspect_new_year)
+}
+
+/// A part of a date as a number of at most so many digits; 0 where it is empty or said to be unknown.
+fn part(written: &str, digits_max: usize) -> Conversion<u16> {
+    let Converted { value: written, notes } = match token(written) {
+        Err(Defect::Empty | Defect::Placeholder) => return Ok(Converted::clean(0)),
+        other => other?,
+    };
+    if written.len() > digits_max {
+        return Err(Defect::BadDate);
+    }
+    digits(&written).map(|number| Converted { value: number, notes })
+}
+
 fn suspect_new_year(mut converted: Converted<PartialDate>) -> Converted<PartialDate> {
     let new_year = (converted.value.month, converted.value.day) == (Some(1), Some(1));
     converted.notes.insert_if(new_year, Note::SuspectPrecision);
@@ -323,6 +351,35 @@ mod tests {
             let month = partial_date_with_precision(input, "2", format).unwrap();
             assert_eq!(month.value.to_string(), "1985-03");
         }
+    }
+
+    #[test]
+    fn a_date_in_three_columns_is_as_exact_as_they_are() {
+        for (parts, date) in [
+            (["1985", "3", "7"], Ok("1985-03-07")),
+            (["1985", "03", " 07 "], Ok("1985-03-07")),
+            (["1985", "3", "0"], Ok("1985-03")),
+            (["1985", "03", ""], Ok("1985-03")),
+            (["1985", "00", "00"], Ok("1985")),
+            (["1985", "không rõ", ""], Ok("1985")),
+            (["2024", "2", "29"], Ok("2024-02-29")),
+            (["2023", "2", "29"], Err(Defect::BadDate)),
+            (["1985", "", "7"], Err(Defect::BadDate)),
+            (["", "3", "7"], Err(Defect::BadDate)),
+            (["0", "3", "0"], Err(Defect::BadDate)),
+            (["85", "3", "7"], Err(Defect::OutOfRange)),
+            (["1985", "13", "7"], Err(Defect::BadDate)),
+            (["1985", "3", "1985-03-07"], Err(Defect::BadDate)),
+            (["19850307", "3", "7"], Err(Defect::BadDate)),
+            (["0", "0", "0"], Err(Defect::ZeroDate)),
+        ] {
+            let [year, month, day] = parts;
+            let read = date_of_parts(year, month, day).map(|converted| converted.value.to_string());
+            assert_eq!(read, date.map(str::to_owned), "{parts:?}");
+        }
+        let noted = |month, day| birth_date_of_parts("1950", month, day).unwrap().notes;
+        assert!(noted("1", "1").contains(Note::SuspectPrecision) && noted("", "").is_empty());
+        assert!(noted("2 ", "3").contains(Note::Whitespace));
     }
 
     #[test]

@@ -27,7 +27,8 @@ pub use address::{Commune, CommuneUnit, MapKind, Province, Vintage, commune, com
 pub use agency::{agency_code, budget_unit_code, dossier_number};
 pub use codes::{CodeEntry, CodeList, CodedValue, Gender, code_list, code_schemes, label_key};
 pub use date::{
-    DateFormat, PartialDate, birth_date, birth_date_with_precision, partial_date, partial_date_with_precision,
+    DateFormat, PartialDate, birth_date, birth_date_of_parts, birth_date_with_precision, date_of_parts, partial_date,
+    partial_date_with_precision,
 };
 pub use encoding::{Encoding, alarm, decode, decode_text, encode};
 pub use industry::{IndustryCode, IndustryVintage, industry_code};

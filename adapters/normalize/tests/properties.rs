@@ -79,6 +79,10 @@ proptest! {
             let _ = partial_date_with_precision(&input, &precision, format);
             let _ = birth_date_with_precision(&input, &precision, format);
         }
+        if let Ok(date) = date_of_parts(&input, &precision, &precision) {
+            prop_assert_eq!(date.value.to_string().parse(), Ok(date.value));
+        }
+        let _ = birth_date_of_parts("1985", &precision, &input);
         // A tenth or a thousandth is an amount too, but three digits after the point look like thousands.
         if let Ok(amount) = vnd(&input) {
             prop_assert_eq!(vnd(&amount.value.normalize().to_string()).map_or(amount.value, |again| again.value), amount.value);

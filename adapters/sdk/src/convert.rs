@@ -41,6 +41,8 @@ pub(crate) enum Accepts {
 }
 
 const VALUE: &[&str] = &["value"];
+/// A date as one column, perhaps with how exact it is beside it; or its parts in columns of their own.
+const DATE: &[&str] = &["date", "precision", "year", "month", "day"];
 
 const fn spec(name: &'static str, output: ValueType, accepts: Accepts) -> Spec {
     Spec { name, roles: VALUE, options: &[], values: false, output, accepts }
@@ -59,12 +61,8 @@ pub(crate) const SPECS: &[Spec] = &[
     spec("card_object_group", ValueType::Code, Accepts::Text),
     spec("card_benefit_level", ValueType::Int, Accepts::Text),
     spec("budget_unit_code", ValueType::Text, Accepts::TextOrNumber),
-    Spec {
-        roles: &["date", "precision"],
-        options: &["format"],
-        ..spec("partial_date", ValueType::Date, Accepts::Date)
-    },
-    Spec { roles: &["date", "precision"], options: &["format"], ..spec("birth_date", ValueType::Date, Accepts::Date) },
+    Spec { roles: DATE, options: &["format"], ..spec("partial_date", ValueType::Date, Accepts::Date) },
+    Spec { roles: DATE, options: &["format"], ..spec("birth_date", ValueType::Date, Accepts::Date) },
     Spec { options: &["list"], values: true, ..spec("code", ValueType::Code, Accepts::Flag) },
     Spec {
         roles: &["code", "vintage"],

@@ -154,14 +154,18 @@ fn integer(inputs: &Inputs<'_>) -> Outcome {
 }
 
 fn date(inputs: &Inputs<'_>, formats: &[DateFormat], birth: bool) -> Outcome {
-    let Some(input) = inputs.input("date") else { return Ok(Converted::clean(None)) };
-    let mut converted = match inputs.get("precision") {
-        Some(precision) => written_date(input, formats, |text, format| match birth {
+    let part = |role: &str| inputs.get(role).unwrap_or_default();
+    let mut converted = match (inputs.input("date"), inputs.get("precision")) {
+        (Some(input), Some(precision)) => written_date(input, formats, |text, format| match birth {
             true => normalize::birth_date_with_precision(text, precision, format),
             false => normalize::partial_date_with_precision(text, precision, format),
         }),
-        None if birth => written_date(input, formats, normalize::birth_date),
-        None => written_date(input, formats, normalize::partial_date),
+        (Some(input), None) if birth => written_date(input, formats, normalize::birth_date),
+        (Some(input), None) => written_date(input, formats, normalize::partial_date),
+        // How exact a date is says nothing without the date.
+        (None, Some(_)) => return Ok(Converted::clean(None)),
+        (None, None) if birth => normalize::birth_date_of_parts(part("year"), part("month"), part("day")),
+        (None, None) => normalize::date_of_parts(part("year"), part("month"), part("day")),
     }?;
     converted.notes.insert_if(birth && is_to_come(converted.value), Note::FutureDate);
     some(Ok(converted), Value::Date)

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use normalize::{code_list, fold_name, label_key};
+use normalize::{code_list, code_schemes, fold_name, label_key};
 
 /// Canonical codes with their labels.
 pub(super) type List = BTreeMap<String, String>;
@@ -94,9 +94,16 @@ fn in_own(label: &str, list_name: &str, list: &List) -> Option<String> {
         return Some(code.clone()).filter(|_| exact.next().is_none());
     }
     // One meaning in the shared list is one meaning here: its number may be another's.
-    let meant = shared(label, list_name)?;
-    let mut alike = list.iter().filter(|(_, known)| shared(known, list_name).as_ref() == Some(&meant));
+    let shared_name = shared_with(list_name, list)?;
+    let meant = shared(label, shared_name)?;
+    let mut alike = list.iter().filter(|(_, known)| shared(known, shared_name).as_ref() == Some(&meant));
     alike.next().map(|(code, _)| code.clone()).filter(|_| alike.next().is_none())
+}
+
+/// The shared list of that name, or the one that has a name for whatever the register's own list has.
+fn shared_with<'n>(list_name: &'n str, list: &List) -> Option<&'n str> {
+    let names_all = |scheme: &&str| !list.is_empty() && list.values().all(|label| shared(label, scheme).is_some());
+    if code_list(list_name).is_some() { Some(list_name) } else { code_schemes().find(names_all) }
 }
 
 /// A label, and each of the two words of "Vợ hoặc chồng".
@@ -208,6 +215,19 @@ mod tests {
         assert_eq!(by_label("O-", "blood_type", None), None);
         assert_eq!(taken("blood_type", &blood, &["O", "nhóm máu A"]), ["04", "01"].map(|code| Some(code.to_owned())));
         assert_eq!(by_label("Nam giới", "gender", None).as_deref(), Some("M"));
+    }
+
+    #[test]
+    fn a_list_of_another_name_knows_the_words_for_what_it_lists() {
+        let kinds = list(&[
+            ("COMPULSORY", "Bảo hiểm xã hội bắt buộc"),
+            ("HEALTH", "Bảo hiểm y tế"),
+            ("UNEMPLOYMENT", "Bảo hiểm thất nghiệp"),
+            ("VOLUNTARY", "Bảo hiểm xã hội tự nguyện"),
+        ]);
+        let labels = ["BHXH bắt buộc", "BHYT", "BHTN", "Bảo hiểm xã hội"];
+        let expected = [Some("COMPULSORY"), Some("HEALTH"), Some("UNEMPLOYMENT"), None];
+        assert_eq!(taken("insurance_kind", &kinds, &labels), expected.map(|code| code.map(str::to_owned)));
     }
 
     #[test]

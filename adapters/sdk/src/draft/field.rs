@@ -7,6 +7,7 @@ use normalize::code_list;
 use super::{
     Found,
     codes::{self, List},
+    composite,
     guess::{From, Guess, Named, SURE, needs_format},
     inventory::ColumnFacts,
     render::{key, plain, string},
@@ -41,15 +42,6 @@ impl<'k> Lists<'k> {
     /// The lists the draft must declare.
     pub(super) fn used(&self) -> impl Iterator<Item = (&str, &List)> {
         self.needed.iter().filter_map(|name| Some((name.as_str(), self.own(name)?)))
-    }
-
-    /// The columns by which a known mapping of the record type leaves rows of a repeated message out.
-    pub(super) fn leaves_out(&self, record_type: &str, container: &str) -> Option<String> {
-        let mut records = self.known.iter().flat_map(|mapping| &mapping.records);
-        let record = records.find(|record| record.record_type.value == record_type)?;
-        let child = record.children.iter().find(|child| child.field.value == container)?;
-        let columns: Vec<_> = child.from.table.filters.iter().map(|(column, _)| column.value.as_str()).collect();
-        (!columns.is_empty()).then(|| columns.join(", "))
     }
 
     /// The checks of a known mapping of the record type: name, and role to path.
@@ -103,7 +95,7 @@ pub(super) fn field(
     };
     let dated = match target.convert.as_str() {
         "identity_document" => role("issue_date").filter(|column| column.kind != ColumnType::Date),
-        _ => leading.filter(|column| needs_format(target, column)),
+        _ => leading.filter(|column| needs_format(target, column) && matches!(guess.from, From::Column(_))),
     };
     if let Some(column) = dated {
         let formats: Vec<_> = formats(column, found, table, &mut written).into_iter().map(string).collect();
@@ -113,6 +105,9 @@ pub(super) fn field(
         });
     }
     written.doubts.extend(exactness(target.convert.as_str(), &guess.from, table));
+    if target.convert == "address" && composite::are_of_several(&guess.from, table) {
+        written.doubts.push("do all these columns speak of this address?".to_owned());
+    }
     match target.convert.as_str() {
         "code" => {
             if let Some(column) = leading {
@@ -213,8 +208,7 @@ fn remark(guess: &Guess<'_>, table: &Named<'_>, label: &str) -> String {
 
 /// The form of dates in a column: as the rows show, as the comment says, or in doubt.
 fn formats(column: &ColumnFacts, found: &Found, table: &Named<'_>, written: &mut Written) -> Vec<&'static str> {
-    let own = table.facts.name == found.table;
-    let seen = found.sample.as_ref().filter(|_| own).and_then(|sample| sample.formats(&column.name));
+    let seen = found.sample(table).and_then(|sample| sample.formats(&column.name));
     if let Some((formats, share)) = seen {
         if share < 0.95 {
             let these = if formats.len() == 1 { "this format" } else { "one of these formats" };
@@ -244,11 +238,10 @@ fn formats(column: &ColumnFacts, found: &Found, table: &Named<'_>, written: &mut
 
 /// The encoding of bytes, which have none of their own; that of text stands at the head of the file.
 fn encoding(from: &From, found: &Found, table: &Named<'_>, written: &mut Written) -> Option<String> {
-    let own = table.facts.name == found.table;
     let columns = from.columns();
     let held = |column: &&&str| table.column(column).is_some_and(|column| column.facts.kind == ColumnType::Bytes);
     columns.iter().find(held)?;
-    let seen = found.sample.as_ref().filter(|_| own).and_then(|sample| sample.encoding(&columns));
+    let seen = found.sample(table).and_then(|sample| sample.encoding(&columns));
     match seen {
         Some(name) => {
             if name != "utf-8" {
@@ -299,7 +292,7 @@ fn code(
             codes.iter().map(|(code, label)| (code.clone(), if label.is_empty() { code } else { label }.clone()));
         lists.declared.insert(list.to_owned(), labelled.collect());
     }
-    if found.codes.contains_key(&column.name) && table.facts.reference(&column.name).is_none() {
+    if found.codes(table, &column.name).is_some() && table.facts.reference(&column.name).is_none() {
         written
             .doubts
             .push("what its codes stand for was read in a table of like name; no foreign key says so".to_owned());
@@ -402,7 +395,7 @@ fn without_row_numbers<'t>(guess: &Guess<'t>, found: &Found, table: &Named<'_>) 
 
 /// The table whose rows a column's numbers count, unless its names were read.
 fn row_numbers<'t>(column: &ColumnFacts, found: &Found, table: &Named<'t>) -> Option<&'t str> {
-    let named = table.facts.name == found.table && found.codes.contains_key(&column.name);
+    let named = found.codes(table, &column.name).is_some();
     let (other, _) = table.facts.reference(&column.name).filter(|_| !named)?;
     matches!(column.kind, ColumnType::Int | ColumnType::Number | ColumnType::Uuid).then_some(other)
 }
@@ -414,13 +407,12 @@ fn first(list: &str, own: Option<&List>) -> String {
 
 /// The codes a column is known to hold, with labels where something states them.
 fn held(column: &ColumnFacts, found: &Found, table: &Named<'_>) -> BTreeMap<String, String> {
-    let own = table.facts.name == found.table;
-    if let Some(codes) = found.codes.get(&column.name).filter(|_| own) {
+    if let Some(codes) = found.codes(table, &column.name) {
         return codes.clone();
     }
     let mut codes: BTreeMap<String, String> =
         column.values.iter().map(|value| (value.clone(), String::new())).collect();
-    if let Some(sample) = found.sample.as_ref().filter(|_| own) {
+    if let Some(sample) = found.sample(table) {
         let distinct = sample.distinct(&column.name);
         if distinct.len() <= CODES_SHOWN_MAX {
             codes.extend(distinct.into_keys().map(|code| (code, String::new())));

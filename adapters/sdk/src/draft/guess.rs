@@ -9,7 +9,7 @@ use super::{
     inventory::{ColumnFacts, TableFacts},
     sample::Sample,
     target::{Target, Targets},
-    words::{Meanings, meanings, of_words, words},
+    words::{Meanings, alone, is_known, meanings, of_words, words},
 };
 use crate::catalogue::{ColumnType, split};
 
@@ -19,8 +19,14 @@ pub(super) const LIKELY: f64 = 0.5;
 pub(super) const POSSIBLE: f64 = 0.3;
 /// Guesses below this are marked as doubtful.
 pub(super) const SURE: f64 = 0.75;
+/// How likely a column holds what its name means only because nothing else stands in it.
+const ALONE: f64 = 0.7;
+/// What a column counts that holds nothing in any of the sampled rows.
+const EMPTY: f64 = 0.7;
 /// So many columns must begin alike for the beginning to say nothing.
 const PREFIX_COLUMNS_MIN: usize = 4;
+/// A shorter word is no name of a table.
+const PREFIX_LETTERS_MIN: usize = 3;
 
 /// A table with the meanings of its columns' names.
 #[derive(Debug)]
@@ -33,28 +39,29 @@ pub(super) struct Named<'t> {
 #[derive(Debug)]
 pub(super) struct NamedColumn<'t> {
     pub(super) facts: &'t ColumnFacts,
+    /// The words of the name, without those that only name the table.
+    pub(super) words: Vec<String>,
     /// What the name may mean, then what the comment may.
     pub(super) names: Vec<Meanings>,
+    /// Whether its values name rows of another table.
+    pub(super) refers: bool,
 }
 
 impl<'t> Named<'t> {
     pub(super) fn new(facts: &'t TableFacts) -> Self {
         let spelled: Vec<Vec<String>> = facts.columns.iter().map(|column| words(&column.name)).collect();
-        let first = |words: &Vec<String>| words.first().filter(|_| words.len() > 1).cloned();
-        let mut counts: BTreeMap<String, usize> = BTreeMap::new();
-        for word in spelled.iter().filter_map(first) {
-            *counts.entry(word).or_default() += 1;
-        }
-        let prefix = counts
-            .into_iter()
-            .find(|(_, count)| *count >= PREFIX_COLUMNS_MIN && *count * 10 >= spelled.len() * 7)
-            .map(|(word, _)| word);
-        let columns = facts.columns.iter().zip(&spelled).map(|(column, spelled)| {
-            let skip = usize::from(spelled.len() > 1 && spelled.first() == prefix.as_ref());
-            let mut names = vec![of_words(&spelled[skip..])];
+        let (prefix, suffix) = (prefix(&split(&facts.name).1, &spelled), suffix(&spelled));
+        let columns = facts.columns.iter().zip(spelled).map(|(column, mut spelled)| {
+            if spelled.len() > 1 && spelled.first() == prefix.as_ref() {
+                spelled.remove(0);
+            }
+            if spelled.len() > 1 && spelled.last() == suffix.as_ref() {
+                spelled.pop();
+            }
+            let mut names = vec![of_words(&spelled)];
             names.extend(said(&column.comment));
             names.retain(|name| !name.is_empty());
-            NamedColumn { facts: column, names }
+            NamedColumn { facts: column, words: spelled, names, refers: facts.reference(&column.name).is_some() }
         });
         let (_, name) = split(&facts.name);
         Self { facts, columns: columns.collect(), meanings: meanings(&name).with(meanings(&facts.comment)) }
@@ -63,6 +70,28 @@ impl<'t> Named<'t> {
     pub(super) fn column(&self, name: &str) -> Option<&NamedColumn<'t>> {
         self.columns.iter().find(|column| column.facts.name == name)
     }
+}
+
+/// The word that columns begin with only to name their table: most of them, or some where it is short for the table's own
+/// name (`emp_` in `hs_hr_employee`).
+fn prefix(table: &str, spelled: &[Vec<String>]) -> Option<String> {
+    let mut counts: BTreeMap<&String, usize> = BTreeMap::new();
+    for word in spelled.iter().filter(|words| words.len() > 1).filter_map(|words| words.first()) {
+        *counts.entry(word).or_default() += 1;
+    }
+    let table = words(table);
+    let names_it = |word: &str| {
+        word.len() >= PREFIX_LETTERS_MIN && !is_known(word) && table.iter().any(|own| own.starts_with(word))
+    };
+    let mut common = counts.into_iter().filter(|(_, count)| *count >= PREFIX_COLUMNS_MIN);
+    common.find(|(word, count)| *count * 10 >= spelled.len() * 7 || names_it(word)).map(|(word, _)| word.clone())
+}
+
+/// The word every column ends with, as those of one's own do in some products (`cccd_c`).
+fn suffix(spelled: &[Vec<String>]) -> Option<String> {
+    let last = spelled.first()?.last()?;
+    let all = spelled.len() >= PREFIX_COLUMNS_MIN && spelled.iter().all(|words| words.last() == Some(last));
+    (all && !is_known(last)).then(|| last.clone())
 }
 
 /// What a comment calls the column: all of its head, and the part before a comma.
@@ -110,12 +139,22 @@ pub(super) fn likeness(targets: &Targets, target: &Target, column: &NamedColumn<
         let scores = target.names.iter().map(|(known, worth)| targets.weights.alike(name, known) * worth);
         scores.fold(0.0, f64::max)
     };
+    let alone = |(known, worth): &(Meanings, f64)| match &known.0[..] {
+        [place] if alone(&column.words).iter().any(|meaning| place.contains(meaning)) => ALONE * worth,
+        _ => 0.0,
+    };
     let named = column.names.iter().map(alike).fold(0.0, f64::max);
-    let fits = fits(target, column.facts);
+    let named = target.names.iter().map(alone).fold(named, f64::max) * apart(target, column);
+    let fits = fits(target, column);
+    let counts = matches!(column.facts.kind, ColumnType::Int | ColumnType::Number);
     let held = sample.and_then(|sample| sample.accepted(&column.facts.name, &target.convert, target.list.as_deref()));
     match held {
-        // The number tells more than the name does: hardly anything else has its form.
-        Some(share) if target.identifies && target.convert == "personal_id" && share > 0.9 => {
+        // What is empty in all rows holds nothing, whatever its name.
+        _ if sample.is_some_and(|sample| sample.is_empty(&column.facts.name)) => named * fits * EMPTY,
+        // The number tells more than the name does: hardly anything else has its form, but for the seconds of a clock.
+        Some(share)
+            if target.identifies && target.convert == "personal_id" && share > 0.9 && (named > 0.0 || !counts) =>
+        {
             (named * fits).max(0.55 + 0.45 * named)
         }
         Some(share) => named * fits * (0.3 + 0.7 * share),
@@ -123,9 +162,17 @@ pub(super) fn likeness(targets: &Targets, target: &Target, column: &NamedColumn<
     }
 }
 
+/// What the rest of a name takes from a flag: why, when and where something is say more than that it is.
+fn apart(target: &Target, column: &NamedColumn<'_>) -> f64 {
+    let more = ["cause", "note", "place", "date"];
+    let says_more = column.names.first().is_some_and(|name| more.iter().any(|meaning| name.mean(meaning)));
+    if target.convert == "boolean" && says_more { 0.5 } else { 1.0 }
+}
+
 /// Whether a column of this type can hold the field.
-fn fits(target: &Target, column: &ColumnFacts) -> f64 {
+fn fits(target: &Target, named: &NamedColumn<'_>) -> f64 {
     use ColumnType as C;
+    let column = named.facts;
     let width = |least: usize| if column.width.is_some_and(|width| width < least) { 0.1 } else { 1.0 };
     if matches!(column.kind, C::Unsupported(_)) {
         return 0.0;
@@ -151,7 +198,7 @@ fn fits(target: &Target, column: &ColumnFacts) -> f64 {
             | "health_insurance_card"
             | "budget_unit_code",
             C::Int,
-        ) if column.key => 0.3,
+        ) if column.key || named.refers => 0.3,
         ("personal_id", _) => width(12),
         ("legacy_id", _) => width(9),
         ("tax_code" | "social_insurance_number" | "health_insurance_card", _) => width(10),
@@ -180,7 +227,7 @@ pub(super) fn assign<'t>(
             }
         }
     }
-    scored.extend(composite::guesses(targets, wanted, table));
+    scored.extend(composite::guesses(targets, wanted, table, sample));
     // Of equals, the one the record type names first.
     scored.sort_by(|left, right| right.0.total_cmp(&left.0).then(left.1.leaf.cmp(&right.1.leaf)));
     let mut guesses: Vec<Guess<'t>> = Vec::new();

@@ -17,7 +17,10 @@ mod composite;
 mod field;
 mod guess;
 mod inventory;
+mod left;
+mod lookup;
 mod render;
+mod rows;
 mod sample;
 mod structure;
 mod target;
@@ -114,9 +117,29 @@ struct Found {
     targets: Targets,
     table: String,
     ranked: Vec<(String, f64, usize)>,
-    sample: Option<Sample>,
+    seen: Seen,
+}
+
+/// What was seen in the rows of tables, by table.
+type Seen = BTreeMap<String, Rows>;
+
+/// What was seen in the rows of a table.
+struct Rows {
+    sample: Sample,
     /// Codes of columns that refer to a table of codes: column to code to label.
     codes: BTreeMap<String, BTreeMap<String, String>>,
+}
+
+impl Found {
+    /// Some rows of a table, where they were looked at.
+    fn sample(&self, table: &Named<'_>) -> Option<&Sample> {
+        self.seen.get(&table.facts.name).map(|rows| &rows.sample)
+    }
+
+    /// The codes of the table of codes that a column refers to.
+    fn codes(&self, table: &Named<'_>, column: &str) -> Option<&BTreeMap<String, String>> {
+        self.seen.get(&table.facts.name)?.codes.get(column)
+    }
 }
 
 /// Which record types a database seems to hold, the likeliest first.
@@ -153,8 +176,7 @@ pub async fn draft(url: &SecretUrl, request: &DraftRequest) -> Result<Draft, Dra
         .iter()
         .filter_map(|found| {
             let main = tables.iter().find(|table| table.facts.name == found.table)?;
-            let (targets, sample) = (&found.targets, found.sample.as_ref());
-            Some((found, structure::shape(targets, &found.record_type, &inventory, &tables, main, sample)))
+            Some((found, structure::shape(found, request, &inventory, &tables, main)))
         })
         .collect();
     let text = render::render(request, &inventory, &tables, &shapes);
@@ -165,7 +187,7 @@ pub async fn draft(url: &SecretUrl, request: &DraftRequest) -> Result<Draft, Dra
         DraftedRecord {
             record_type: found.record_type.name.clone(),
             table: shape.table.clone(),
-            found: all.len(),
+            found: all.len() + shape.exists.len(),
             doubtful: all.iter().filter(|guess| guess.score < guess::SURE).count(),
             fields: found.targets.all.len(),
         }
@@ -199,19 +221,33 @@ async fn look(
             .map(|(table, ..)| table.clone())
             .ok_or_else(|| DraftError::NothingFound { record_type: record_type.name.clone() })?,
     };
-    let facts = inventory.table(&table).ok_or(SourceError::Internal("a table vanished from the inventory"))?;
-    let (mut sample, mut codes) = (None, BTreeMap::new());
+    let main = tables.iter().find(|known| known.facts.name == table);
+    let main = main.ok_or(SourceError::Internal("a table vanished from the inventory"))?;
+    let mut seen = Seen::new();
     if request.sample {
-        sample = Some(within(sample::sample(database, inventory, facts)).await?);
-        for column in &facts.columns {
-            let Some((other, code, label)) = code_table(inventory, facts, &column.name) else { continue };
-            let found = within(sample::codes(database, inventory, other, code, label)).await?;
-            if !found.is_empty() {
-                codes.insert(column.name.clone(), found);
+        let children = structure::children(&targets, tables, main);
+        let beside = children.iter().filter_map(|child| inventory.table(&child.table));
+        for facts in std::iter::once(main.facts).chain(beside) {
+            if !seen.contains_key(&facts.name) {
+                seen.insert(facts.name.clone(), rows(database, inventory, facts).await?);
             }
         }
     }
-    Ok(Found { record_type: Arc::clone(record_type), targets, table, ranked, sample, codes })
+    Ok(Found { record_type: Arc::clone(record_type), targets, table, ranked, seen })
+}
+
+/// Looks at the rows of a table, and at the tables of codes its columns refer to.
+async fn rows(database: &Database, inventory: &Inventory, facts: &inventory::TableFacts) -> Result<Rows, SourceError> {
+    let sample = within(sample::sample(database, inventory, facts)).await?;
+    let mut codes = BTreeMap::new();
+    for column in &facts.columns {
+        let Some((other, code, label)) = code_table(inventory, facts, &column.name) else { continue };
+        let found = within(sample::codes(database, inventory, other, code, label)).await?;
+        if !found.is_empty() {
+            codes.insert(column.name.clone(), found);
+        }
+    }
+    Ok(Rows { sample, codes })
 }
 
 /// The table of codes a column refers to, by declared key or by name, with its code and label columns.
@@ -241,7 +277,7 @@ fn code_table<'i>(
     };
     let label = |column: &&inventory::ColumnFacts| {
         let meant = words::meanings(&column.name);
-        ["name", "note"].iter().any(|meaning| meant.mean(meaning))
+        ["name", "note"].iter().any(|meaning| meant.mean(meaning)) || column.name.eq_ignore_ascii_case("title")
     };
     let code = other.column(&code)?;
     let label = other.columns.iter().filter(|column| column.name != code.name).find(label)?;

@@ -1,25 +1,23 @@
 //! Writes a draft as a mapping file with its doubts as comments.
 
-use std::{
-    collections::{BTreeMap, HashSet},
-    fmt::Write,
-};
+use std::{collections::BTreeMap, fmt::Write};
 
 use super::{
     DraftRequest, Found,
     codes::List,
     field::{Lists, Written, field},
-    guess::{Guess, Named, NamedColumn, SURE, assign, possible},
+    guess::{Guess, Named, SURE},
     inventory::Inventory,
-    structure::{Child, Shape, join},
+    left,
+    rows::{self, Marker},
+    sample::Sample,
+    structure::{Child, Shape},
+    target::Target,
 };
-use crate::{Engine, catalogue::ColumnType};
+use crate::Engine;
 
 /// Other tables named beside the one taken.
 const TABLES_NAMED: usize = 4;
-/// How likely a column of a table beside must be to be named.
-const BESIDE: f64 = 0.6;
-
 /// A TOML string.
 pub(super) fn string(text: &str) -> String {
     toml::Value::String(text.to_owned()).to_string()
@@ -48,8 +46,8 @@ pub(super) fn render(
     let mut encoding = None;
     for (found, shape) in shapes {
         body.push('\n');
-        record(&mut body, &mut lists, found, shape, inventory, tables);
-        encoding = encoding.or_else(|| self::encoding(found, shape));
+        record(&mut body, &mut lists, found, request, shape, inventory, tables);
+        encoding = encoding.or_else(|| self::encoding(found, shape, tables));
     }
     let mut text = head(request, inventory.engine, shapes, encoding);
     for (name, list) in lists.used() {
@@ -93,10 +91,10 @@ fn head(
 }
 
 /// The encoding of the record's text, when rows were read and tell.
-fn encoding(found: &Found, shape: &Shape<'_>) -> Option<&'static str> {
+fn encoding(found: &Found, shape: &Shape<'_>, tables: &[Named<'_>]) -> Option<&'static str> {
     let textual = ["person_name", "org_name", "text", "address"];
     let guesses = shape.fields.iter().filter(|guess| textual.contains(&guess.target.convert.as_str()));
-    let sample = found.sample.as_ref()?;
+    let sample = found.sample(tables.iter().find(|table| table.facts.name == shape.table)?)?;
     let columns = guesses.flat_map(|guess| guess.from.columns()).filter(|column| !sample.bytes(column));
     sample.encoding(&columns.collect::<Vec<_>>())
 }
@@ -112,6 +110,7 @@ fn record(
     text: &mut String,
     lists: &mut Lists<'_>,
     found: &Found,
+    request: &DraftRequest,
     shape: &Shape<'_>,
     inventory: &Inventory,
     tables: &[Named<'_>],
@@ -133,15 +132,13 @@ fn record(
         let _ =
             writeln!(text, "# DOUBT: is this the table? Nothing was found in it for {lacking}, which every record has");
     }
-    if let Some((column, value)) = &shape.alive {
-        let empty = found.sample.as_ref().map(|sample| sample.empty(column));
-        let left_out = match empty {
-            Some((0, _)) => String::new(),
-            Some((empty, rows)) => format!("; it is NULL in {empty} of {rows} sampled rows, which this leaves out"),
-            None => "; rows where it is NULL are left out".to_owned(),
-        };
-        let doubt = format!("DOUBT: only rows that are not deleted{left_out}");
-        let _ = writeln!(text, "where = {{ {} = {value} }} # {doubt}", key(column));
+    if let Some(marker) = &shape.alive {
+        let left_out = marker.left_out(inventory.engine, &shape.table);
+        let filter = marker.filter().unwrap_or_default();
+        let _ = writeln!(text, "where = {filter} # DOUBT: only rows that are not deleted{left_out}");
+    }
+    for marker in &shape.markers {
+        let _ = writeln!(text, "# DOUBT: {}", plain(&marker.doubt(inventory.engine, &shape.table)));
     }
     if !shape.order.is_empty() {
         let _ = writeln!(text, "order = {}", columns(&shape.order));
@@ -159,27 +156,14 @@ fn record(
         }
         push(text, &written);
     }
-    missing(text, found, shape, main);
+    for (target, container) in &shape.exists {
+        let Some(child) = shape.children.iter().find(|child| child.container == *container) else { continue };
+        exists(text, target, &record_type.fields[target.leaf].label_vi, child);
+    }
+    left::missing(text, found, shape, main);
     for child in &shape.children {
         let Some(other) = tables.iter().find(|table| table.facts.name == child.table) else { continue };
-        let doubt = if child.declared { "" } else { " # DOUBT: no foreign key says so" };
-        let join: Vec<_> = child.join.iter().map(|(other, own)| format!("{} = {}", key(other), string(own))).collect();
-        let _ = writeln!(
-            text,
-            "\n[[record.children]]\nfield = {}\ntable = {} # {:.1}\njoin = {{ {} }}{doubt}",
-            string(&child.container),
-            string(&child.table),
-            child.score,
-            join.join(", ")
-        );
-        if !child.order.is_empty() {
-            let _ = writeln!(text, "order = {}", columns(&child.order));
-        }
-        for doubt in rows_of_child(child, other, lists.leaves_out(&record_type.name, &child.container)) {
-            let _ = writeln!(text, "# DOUBT: {}", plain(&doubt));
-        }
-        parts(text, "children", &child.fields, other, found, lists);
-        unread_of_child(text, child, other);
+        self::child(text, lists, found, request, inventory.engine, child, other);
     }
     for (container, fields) in &shape.joined {
         let _ = writeln!(
@@ -187,49 +171,74 @@ fn record(
             "\n# DOUBT: one column for all of them, or for the only one; is the separator right?\n\
              [[record.joined]]\nfield = {}\nseparator = {}",
             string(container),
-            string(separator(found, fields))
+            string(separator(found.sample(main), fields))
         );
         parts(text, "joined", fields, main, found, lists);
     }
-    beside_it(text, found, shape, inventory, tables, main);
+    left::beside_it(text, found, shape, inventory, tables, main);
     checks(text, found, &mapped, lists);
 }
 
-/// Which rows of a child table may not count, by what its columns are called and by what a known mapping leaves out.
-fn rows_of_child(child: &Child<'_>, table: &Named<'_>, known: Option<String>) -> Vec<String> {
-    let read = |column: &NamedColumn<'_>| {
-        child.fields.iter().any(|guess| guess.from.columns().contains(&column.facts.name.as_str()))
-    };
-    let called = |column: &NamedColumn<'_>, meaning: &str| column.names.iter().any(|name| name.mean(meaning));
-    let mut doubts = Vec::new();
-    for column in table.columns.iter().filter(|column| !read(column)) {
-        let name = &column.facts.name;
-        if called(column, "until") {
-            doubts.push(format!(
-                "if {name} ends a row's validity, read the rows that hold: select = \"SELECT … WHERE {name} IS NULL\""
-            ));
-        }
-        if called(column, "removed") {
-            doubts.push(format!("{name} may mark rows that no longer count: leave them out with where"));
-        }
+/// A repeated message in a table of its own.
+fn child(
+    text: &mut String,
+    lists: &mut Lists<'_>,
+    found: &Found,
+    request: &DraftRequest,
+    engine: Engine,
+    child: &Child<'_>,
+    table: &Named<'_>,
+) {
+    let doubt = if child.declared { "" } else { " # DOUBT: no foreign key says so" };
+    let _ = writeln!(
+        text,
+        "\n[[record.children]]\nfield = {}\ntable = {} # {:.1}\njoin = {}{doubt}",
+        string(&child.container),
+        string(&child.table),
+        child.score,
+        join(child),
+    );
+    if !child.order.is_empty() {
+        let _ = writeln!(text, "order = {}", columns(&child.order));
     }
-    let also = |columns: String| {
-        format!("do all these rows count? The mapping built in for this record leaves rows out by {columns}")
-    };
-    doubts.extend(known.map(also));
-    doubts
+    let known = rows::left_out_by_known(&request.known, &found.record_type.name, &child.container);
+    if let Some(marker) = &child.counted {
+        let left_out = marker.left_out(engine, &child.table);
+        let filter = marker.filter().unwrap_or_default();
+        let _ = writeln!(text, "where = {filter} # DOUBT: only rows that still count{left_out}");
+    } else if !known.is_empty() {
+        let known = plain(&known.join(", "));
+        let _ = writeln!(
+            text,
+            "# DOUBT: do all these rows count? The mapping built in for this record leaves rows out by {known}"
+        );
+    }
+    for marker in &child.markers {
+        let _ = writeln!(text, "# DOUBT: {}", plain(&marker.doubt(engine, &child.table)));
+    }
+    parts(text, "children", &child.fields, table, found, lists);
+    left::unread_of_child(text, child, table);
 }
 
-/// What of a child table nobody reads.
-fn unread_of_child(text: &mut String, child: &Child<'_>, table: &Named<'_>) {
-    let joined = child.join.iter().map(|(column, _)| column.as_str());
-    let mut read: Vec<&str> = child.fields.iter().flat_map(|guess| guess.from.columns()).collect();
-    read.extend(joined.chain(child.order.iter().map(String::as_str)));
-    let unread = table.columns.iter().filter(|column| !read.contains(&column.facts.name.as_str()));
-    let unread: Vec<_> = unread.map(|column| plain(&column.facts.name)).collect();
-    if !unread.is_empty() {
-        let _ = writeln!(text, "# Columns of {} nothing reads: {}", plain(&child.table), unread.join(", "));
-    }
+fn join(child: &Child<'_>) -> String {
+    let join: Vec<_> = child.join.iter().map(|(other, own)| format!("{} = {}", key(other), string(own))).collect();
+    format!("{{ {} }}", join.join(", "))
+}
+
+/// A flag that says whether a repeated message is there: of the rows that count. Rows that do not say whether they count
+/// would make it false.
+fn exists(text: &mut String, target: &Target, label: &str, child: &Child<'_>) {
+    let counted = child.counted.as_ref();
+    let filter = counted.and_then(Marker::filter).map(|filter| format!(", where = {filter}")).unwrap_or_default();
+    let out = match counted {
+        Some(marker) if marker.is_sometimes_null() => {
+            let _ = writeln!(text, "# DOUBT: rows where {} is NULL do not make it true", plain(&marker.column));
+            "# "
+        }
+        _ => "",
+    };
+    let (path, table, join) = (key(&target.path), string(&child.table), join(child));
+    let _ = writeln!(text, "{out}{path} = {{ exists = {{ table = {table}, join = {join}{filter} }} }} # {label}");
 }
 
 fn parts(
@@ -263,7 +272,11 @@ fn lookup(text: &mut String, found: &Found, shape: &Shape<'_>, main: &Named<'_>)
         let name = kind.as_str_name().to_ascii_lowercase();
         let of_kind = || shape.lookup.iter().filter(|(known, ..)| known == kind);
         for (_, column, _) in of_kind().filter(|(_, column, _)| several_rows(found, column, main)) {
-            several(text, column, main);
+            let _ = writeln!(
+                text,
+                "# DOUBT: several rows have one {}, and each is given out as a record that holds now",
+                plain(column)
+            );
         }
         let held: Vec<String> = of_kind().map(|(_, column, _)| column.clone()).collect();
         let score = of_kind().map(|(.., score)| *score).fold(1.0, f64::min);
@@ -286,137 +299,8 @@ fn lookup(text: &mut String, found: &Found, shape: &Shape<'_>, main: &Named<'_>)
 /// Whether rows share a number: the key tells them apart by something else besides, or some of the sampled do.
 fn several_rows(found: &Found, column: &str, main: &Named<'_>) -> bool {
     let key = main.facts.key();
-    let sampled = found.sample.as_ref().is_some_and(|sample| sample.repeats(column));
+    let sampled = found.sample(main).is_some_and(|sample| sample.repeats(column));
     key.len() > 1 && key.contains(&column) || sampled
-}
-
-/// Says that every row of a number is released, and which column may say that a row is an old one.
-fn several(text: &mut String, column: &str, main: &Named<'_>) {
-    let ends = |column: &&NamedColumn<'_>| column.names.iter().any(|name| name.mean("until"));
-    let old = main.columns.iter().find(ends).map(|column| {
-        format!(
-            "; if {0} ends a row's validity, read the rows that hold with SELECT … WHERE {0} IS NULL",
-            column.facts.name
-        )
-    });
-    let _ = writeln!(
-        text,
-        "# DOUBT: several rows have one {column}, and each is given out as a record that holds now{}",
-        old.unwrap_or_default()
-    );
-}
-
-/// What was not found, and what of the table nobody reads.
-fn missing(text: &mut String, found: &Found, shape: &Shape<'_>, main: &Named<'_>) {
-    let taken = |leaf: usize| shape.fields.iter().any(|guess| guess.target.leaf == leaf);
-    let joined = shape.joined.iter().flat_map(|(_, fields)| fields);
-    let mut read: Vec<&str> = shape.fields.iter().chain(joined).flat_map(|guess| guess.from.columns()).collect();
-    read.extend(shape.lookup.iter().map(|(_, column, _)| column.as_str()));
-    read.extend(shape.order.iter().chain(&shape.as_of).map(String::as_str));
-    read.extend(shape.alive.iter().map(|(column, _)| column.as_str()));
-    let open = found.targets.all.iter().filter(|target| target.container.is_none() && !taken(target.leaf));
-    let lines: Vec<_> = open
-        .map(|target| {
-            let maybe = possible(&found.targets, target, main, &read, found.sample.as_ref());
-            let maybe: Vec<_> = maybe.iter().map(|(column, score)| format!("{} {score:.2}", plain(column))).collect();
-            let label = &found.record_type.fields[target.leaf].label_vi;
-            let maybe = if maybe.is_empty() { String::new() } else { format!("; perhaps {}", maybe.join(", ")) };
-            format!("#   {} ({label}){maybe}", target.path)
-        })
-        .collect();
-    if !lines.is_empty() {
-        let _ = writeln!(text, "# Fields nothing was found for:\n{}", lines.join("\n"));
-    }
-    let addresses = found.targets.all.iter().any(|target| target.convert == "address" && !taken(target.leaf));
-    let unread = main.columns.iter().filter(|column| !read.contains(&column.facts.name.as_str()));
-    let unread: Vec<_> = unread
-        .map(|column| {
-            let comment = match plain(&column.facts.comment) {
-                comment if comment.is_empty() => String::new(),
-                comment => format!(" ({comment})"),
-            };
-            let address = addresses && column.names.iter().any(|name| name.mean("address"));
-            let hint = match &column.facts.kind {
-                ColumnType::Unsupported(_) => {
-                    format!("; no converter reads {}: CAST it in a SELECT", column.facts.kind)
-                }
-                _ if address => "; DOUBT: an address, but which of those above?".to_owned(),
-                _ => String::new(),
-            };
-            format!("#   {}{comment}{hint}", plain(&column.facts.name))
-        })
-        .collect();
-    if !unread.is_empty() {
-        let _ = writeln!(text, "# Columns of the table nothing reads:\n{}", unread.join("\n"));
-    }
-}
-
-/// Columns of tables that join the record's and may hold what it lacks: a SELECT reads them.
-fn beside_it(
-    text: &mut String,
-    found: &Found,
-    shape: &Shape<'_>,
-    inventory: &Inventory,
-    tables: &[Named<'_>],
-    main: &Named<'_>,
-) {
-    let taken = |leaf: usize| shape.fields.iter().any(|guess| guess.target.leaf == leaf);
-    let open: Vec<_> =
-        found.targets.all.iter().filter(|target| target.container.is_none() && !taken(target.leaf)).collect();
-    let (mut lines, mut selected, mut joins) = (Vec::new(), Vec::new(), Vec::new());
-    for table in tables.iter().filter(|table| table.facts.name != main.facts.name) {
-        if shape.children.iter().any(|child| child.table == table.facts.name) {
-            continue;
-        }
-        let forward = main.facts.references.iter().find(|reference| reference.table == table.facts.name);
-        let on: Vec<(String, String)> = match forward {
-            Some(reference) => reference.others.iter().cloned().zip(reference.columns.iter().cloned()).collect(),
-            None => match join(table, main) {
-                // Equal names are a reason only where the name is the key's: "name" is in every other table.
-                Some((on, declared)) if declared || on.iter().all(|(_, own)| main.facts.key() == [own.as_str()]) => on,
-                _ => continue,
-            },
-        };
-        let alias = format!("t{}", joins.len() + 1);
-        let mut used = false;
-        for guess in assign(&found.targets, &open, table, &mut HashSet::new(), None) {
-            let columns = guess.from.columns();
-            // The SELECT stands in comments, where a name has one line.
-            if guess.score < BESIDE || columns.iter().any(|column| *column != plain(column)) {
-                continue;
-            }
-            let (path, score) = (&guess.target.path, guess.score);
-            lines.push(format!("#   {path}: {} of {} {score:.2}", columns.join(", "), table.facts.name));
-            selected.extend(columns.iter().map(|column| {
-                let own = crate::query::identifier(inventory.engine, column);
-                let name = format!("{alias}_{}", column.to_lowercase());
-                format!("{alias}.{own} AS {}", crate::query::identifier(inventory.engine, &name))
-            }));
-            used = true;
-        }
-        if used {
-            let on: Vec<_> = on
-                .iter()
-                .map(|(other, own)| {
-                    let quote = |name: &str| crate::query::identifier(inventory.engine, name);
-                    format!("{alias}.{} = r.{}", quote(other), quote(own))
-                })
-                .collect();
-            let name = crate::query::quoted(inventory.engine, &table.facts.name);
-            joins.push(format!("#   LEFT JOIN {name} {alias} ON {}", on.join(" AND ")));
-        }
-    }
-    if !lines.is_empty() {
-        let name = crate::query::quoted(inventory.engine, &main.facts.name);
-        let _ = writeln!(
-            text,
-            "# Tables beside it may hold more. To read them, write in place of table (take care that no row doubles):\n\
-             {}\n# select = \"\"\"\n#   SELECT r.*, {}\n#   FROM {name} r\n{}\n# \"\"\"",
-            lines.join("\n"),
-            selected.join(", "),
-            joins.join("\n")
-        );
-    }
 }
 
 /// The checks a known mapping of the record type has, where all they compare was found.
@@ -432,9 +316,8 @@ fn checks(text: &mut String, found: &Found, mapped: &[&str], lists: &Lists<'_>) 
     }
 }
 
-fn separator(found: &Found, fields: &[Guess<'_>]) -> &'static str {
+fn separator(sample: Option<&Sample>, fields: &[Guess<'_>]) -> &'static str {
     let texts = |guess: &Guess<'_>| {
-        let sample = found.sample.as_ref();
         guess
             .from
             .columns()

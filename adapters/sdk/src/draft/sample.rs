@@ -17,6 +17,8 @@ use crate::{
 const ROWS: usize = 500;
 /// Rows of a table of codes; a longer one is none.
 pub(super) const CODES_MAX: usize = 300;
+/// Letters of the shortest date with signs that has a day: 7/3/1985.
+const WHOLE_DATE: usize = 8;
 /// Date formats, the less forgiving first.
 const FORMATS: [&str; 6] = ["yyyy-MM-dd", "yyyyMMdd", "dd/MM/yyyy", "dd-MM-yyyy", "dd.MM.yyyy", "yyyyMM"];
 
@@ -101,10 +103,11 @@ impl Sample {
             "person_name" => share(&|text| !text.chars().any(|letter| letter.is_ascii_digit())),
             "partial_date" | "birth_date" if self.native_dates(column) => Some(1.0),
             "partial_date" | "birth_date" => self.format(column).map(|(_, share)| share),
-            // A date with its signs is no text of another kind.
+            // A whole date with its signs is no text of another kind; 01/2010 may be the first book of 2010.
             "text" => {
                 let dates = self.format(column).filter(|(format, _)| format.contains(['-', '/', '.']));
-                dates.filter(|(_, share)| texts.len() >= 3 && *share > 0.9).map(|_| 0.0)
+                let whole = texts.iter().all(|text| text.len() >= WHOLE_DATE);
+                dates.filter(|(_, share)| texts.len() >= 3 && *share > 0.9 && whole).map(|_| 0.0)
             }
             "code" => {
                 let list = list.and_then(code_list)?;
@@ -129,6 +132,11 @@ impl Sample {
     /// How many rows hold nothing there, and how many were read.
     pub(super) fn empty(&self, column: &str) -> (usize, usize) {
         (self.1.saturating_sub(self.0.get(column).map_or(0, Vec::len)), self.1)
+    }
+
+    /// Whether there are rows, and none holds anything there.
+    pub(super) fn is_empty(&self, column: &str) -> bool {
+        self.1 > 0 && self.empty(column).0 == self.1
     }
 
     /// Whether some value stands in several rows.

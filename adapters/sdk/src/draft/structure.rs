@@ -5,15 +5,15 @@ use std::collections::HashSet;
 use proto::options::v1::IdentifierKind;
 
 use super::{
-    guess::{From, Guess, Named, POSSIBLE, assign, likeness},
+    DraftRequest, Found,
+    guess::{From, Guess, Named, NamedColumn, assign},
     inventory::Inventory,
-    sample::Sample,
+    lookup,
+    rows::{self, Marker},
     target::{Target, Targets},
+    words,
 };
-use crate::{
-    Engine,
-    catalogue::{ColumnType, split},
-};
+use crate::catalogue::{ColumnType, split};
 
 /// A table that is called as the record type is taken when it has this share of the best table's likelihood.
 const NAMED_SHARE: f64 = 0.4;
@@ -30,8 +30,12 @@ pub(super) struct Shape<'t> {
     /// Columns that find the record, by kind of number; with how sure that is.
     pub(super) lookup: Vec<(IdentifierKind, String, f64)>,
     pub(super) as_of: Option<String>,
-    /// A column that marks deleted rows, and what stands there in the others.
-    pub(super) alive: Option<(String, &'static str)>,
+    /// The column that marks deleted rows.
+    pub(super) alive: Option<Marker>,
+    /// Other columns nothing reads that may say which rows count.
+    pub(super) markers: Vec<Marker>,
+    /// Flags that say whether a repeated message is there at all, with the container of that.
+    pub(super) exists: Vec<(&'t Target, String)>,
     pub(super) order: Vec<String>,
 }
 
@@ -45,6 +49,10 @@ pub(super) struct Child<'t> {
     /// Whether the database declares the join.
     pub(super) declared: bool,
     pub(super) fields: Vec<Guess<'t>>,
+    /// The rows that count, as a known mapping of the record leaves others out.
+    pub(super) counted: Option<Marker>,
+    /// Columns nothing reads that may say which rows count.
+    pub(super) markers: Vec<Marker>,
     pub(super) order: Vec<String>,
     pub(super) score: f64,
 }
@@ -78,101 +86,109 @@ pub(super) fn ranked(targets: &Targets, record: &proto::RecordType, tables: &[Na
 
 /// What is found of a record type when it stands in this table.
 pub(super) fn shape<'t>(
-    targets: &'t Targets,
-    record: &proto::RecordType,
+    found: &'t Found,
+    request: &DraftRequest,
     inventory: &Inventory,
     tables: &[Named<'_>],
     main: &Named<'_>,
-    sample: Option<&Sample>,
 ) -> Shape<'t> {
+    let (targets, record, sample) = (&found.targets, &found.record_type, found.sample(main));
     let own: Vec<&Target> = targets.all.iter().filter(|target| target.container.is_none()).collect();
     let mut used = HashSet::new();
     let fields = assign(targets, &own, main, &mut used, sample);
-    let (mut children, mut joined) = (Vec::new(), Vec::new());
+    let mut children = children(targets, tables, main);
+    children.retain_mut(|child| {
+        let Some(table) = tables.iter().find(|table| table.facts.name == child.table) else { return false };
+        complete(child, found, request, inventory, table);
+        !child.fields.is_empty()
+    });
+    let mut joined = Vec::new();
     for container in targets.containers() {
-        let parts: Vec<&Target> =
-            targets.all.iter().filter(|target| target.container.as_deref() == Some(container)).collect();
-        if let Some(child) = child(targets, container, &parts, tables, main) {
-            children.push(child);
+        if children.iter().any(|child| child.container == container) {
             continue;
         }
-        let guesses = assign(targets, &parts, main, &mut used, sample);
-        if !guesses.is_empty() && guesses.iter().all(|guess| matches!(guess.from, From::Column(_))) {
+        let mut tried = used.clone();
+        let guesses = assign(targets, &parts(targets, container), main, &mut tried, sample);
+        // A column of the record's own is a part of something else only if it is called so.
+        let called = called(found, container);
+        let speaks = |guess: &Guess<'_>| {
+            let columns = guess.from.columns().into_iter().filter_map(|column| main.column(column));
+            columns.flat_map(|column| &column.names).any(|name| called.iter().any(|meaning| name.mean(meaning)))
+        };
+        let whole = guesses.iter().all(|guess| matches!(guess.from, From::Column(_)));
+        if whole && guesses.iter().any(speaks) {
             joined.push((container.to_owned(), guesses));
+            used = tried;
         }
     }
-    let by_name = |meaning: &'static str| {
-        main.columns.iter().filter(move |column| column.names.iter().any(|name| name.mean(meaning)))
+    let updated = |column: &&NamedColumn<'_>| {
+        column.facts.kind == ColumnType::Date && column.names.iter().any(|name| name.mean("updated"))
     };
-    let as_of = by_name("updated").find(|column| column.facts.kind == ColumnType::Date).map(|c| c.facts.name.clone());
-    let alive = by_name("removed").find_map(|column| {
-        let value = match (&column.facts.kind, inventory.engine) {
-            (ColumnType::Bool, Engine::Postgres) => "false",
-            (ColumnType::Int | ColumnType::Bool, _) => "0",
-            _ => return None,
-        };
-        Some((column.facts.name.clone(), value))
+    let as_of = main.columns.iter().find(updated).map(|column| column.facts.name.clone());
+    let mut markers = rows::markers(main, inventory.engine, sample);
+    markers.retain(|marker| !used.contains(&marker.column));
+    let alive = markers.iter().position(|marker| marker.removes() && marker.filter().is_some());
+    let alive = alive.map(|at| markers.remove(at));
+    let exists = own.iter().filter(|target| !fields.iter().any(|guess| guess.target.leaf == target.leaf));
+    let exists = exists.filter_map(|target| {
+        let container = rows::exists_by_known(&request.known, &record.name, &target.path)?;
+        let left_out = rows::left_out_by_known(&request.known, &record.name, &container);
+        let child = children.iter().find(|child| child.container == container)?;
+        (left_out.is_empty() || child.counted.is_some()).then_some((*target, container))
     });
     Shape {
         table: main.facts.name.clone(),
         score: fields.iter().map(|guess| guess.score).sum(),
-        lookup: lookup(targets, record, main, &fields, sample),
+        lookup: lookup::lookup(found, request, main, &fields),
         order: main.facts.key().into_iter().map(str::to_owned).collect(),
+        exists: exists.collect(),
         fields,
         children,
         joined,
         as_of,
-        alive: alive.filter(|(column, _)| !used.contains(column)),
+        alive,
+        markers,
     }
 }
 
-/// The columns of fields that identify; where there is none, the likeliest column that could, or the table's key.
-fn lookup(
-    targets: &Targets,
-    record: &proto::RecordType,
-    main: &Named<'_>,
-    fields: &[Guess<'_>],
-    sample: Option<&Sample>,
-) -> Vec<(IdentifierKind, String, f64)> {
-    let kind = |target: &Target| record.fields[target.leaf].identifies;
-    let mut lookup: Vec<_> = fields
-        .iter()
-        .filter_map(|guess| match &guess.from {
-            From::Column(column) => Some((kind(guess.target)?, column.clone(), guess.score)),
-            _ => None,
-        })
-        .collect();
-    if lookup.is_empty() {
-        let identifying = targets.all.iter().filter_map(|target| Some((target, kind(target)?)));
-        let weak = identifying.clone().flat_map(|(target, kind)| {
-            let scored = main.columns.iter().map(move |column| (column, likeness(targets, target, column, sample)));
-            scored
-                .filter(|(_, score)| *score > POSSIBLE / 2.0)
-                .map(move |(column, score)| (kind, column.facts.name.clone(), score))
-        });
-        let best = weak.max_by(|left, right| left.2.total_cmp(&right.2));
-        let key = || {
-            let (_, kind) = identifying.clone().next()?;
-            let readable =
-                |column: &&super::guess::NamedColumn<'_>| !matches!(column.facts.kind, ColumnType::Unsupported(_));
-            let column =
-                main.columns.iter().find(|column| column.facts.key).or_else(|| main.columns.iter().find(readable))?;
-            Some((kind, column.facts.name.clone(), 0.0))
-        };
-        lookup.extend(best.or_else(key));
+/// Looks at a repeated message again with the rows of its table, and at which of these count.
+fn complete<'t>(
+    child: &mut Child<'t>,
+    found: &'t Found,
+    request: &DraftRequest,
+    inventory: &Inventory,
+    table: &Named<'_>,
+) {
+    let (targets, sample) = (&found.targets, found.sample(table));
+    if sample.is_some() {
+        let mut used = child.join.iter().map(|(column, _)| column.clone()).collect();
+        child.fields = assign(targets, &parts(targets, &child.container), table, &mut used, sample);
     }
-    if lookup.is_empty() {
-        // No number names the record's own subject: the people in it are looked for.
-        let people = fields.iter().filter(|guess| guess.target.convert == "personal_id");
-        lookup.extend(people.filter_map(|guess| match &guess.from {
-            From::Column(column) => Some((IdentifierKind::PersonalId, column.clone(), guess.score)),
-            _ => None,
-        }));
-        let key = main.columns.iter().find(|column| column.facts.key).or_else(|| main.columns.first());
-        let instead = key.filter(|_| lookup.is_empty());
-        lookup.extend(instead.map(|column| (IdentifierKind::PersonalId, column.facts.name.clone(), 0.0)));
-    }
-    lookup
+    child.markers = rows::markers(table, inventory.engine, sample);
+    let known = rows::left_out_by_known(&request.known, &found.record_type.name, &child.container);
+    child.counted = rows::certain(&child.markers, &known);
+    let read: Vec<&str> = child.fields.iter().flat_map(|guess| guess.from.columns()).collect();
+    child.markers.retain(|marker| !read.contains(&marker.column.as_str()) && child.counted.as_ref() != Some(marker));
+}
+
+/// What a repeated message is called, by its path and its labels.
+fn called(found: &Found, container: &str) -> Vec<String> {
+    let fields = found.targets.all.iter().filter(|target| target.container.as_deref() == Some(container));
+    let field = fields.map(|target| &found.record_type.fields[target.leaf]).next();
+    let label = |label: &str| label.split(": ").next().unwrap_or_default().to_owned();
+    let labels = field.map(|field| [label(&field.label_vi), label(&field.label_en)]).unwrap_or_default();
+    let names = labels.iter().map(String::as_str).chain([container]).map(words::meanings);
+    names.flat_map(|name| name.0.into_iter().flatten()).collect()
+}
+
+fn parts<'t>(targets: &'t Targets, container: &str) -> Vec<&'t Target> {
+    targets.all.iter().filter(|target| target.container.as_deref() == Some(container)).collect()
+}
+
+/// The tables of the repeated messages, as far as names tell.
+pub(super) fn children<'t>(targets: &'t Targets, tables: &[Named<'_>], main: &Named<'_>) -> Vec<Child<'t>> {
+    let containers = targets.containers().into_iter();
+    containers.filter_map(|container| child(targets, container, &parts(targets, container), tables, main)).collect()
 }
 
 /// The table that most likely holds the parts of a repeated message, among those that join the record's.
@@ -195,17 +211,22 @@ fn child<'t>(
         let key = table.facts.key().into_iter().map(str::to_owned).collect();
         let enough = fields.iter().any(|guess| guess.score >= 0.6) && (score >= 1.2 || named >= 0.6);
         let (container, table) = (container.to_owned(), table.facts.name.clone());
-        enough.then_some(Child { container, table, join, declared, fields, order: key, score })
+        let (counted, markers) = (None, Vec::new());
+        enough.then_some(Child { container, table, join, declared, fields, counted, markers, order: key, score })
     });
     found.max_by(|left, right| left.score.total_cmp(&right.score))
 }
 
-/// How another table's rows belong to the record's: by a declared key, or by a column of the same name.
+/// How another table's rows belong to the record's: by a declared key, by a key of the same columns, or by a column of the
+/// same name.
 pub(super) fn join(other: &Named<'_>, main: &Named<'_>) -> Option<(Vec<(String, String)>, bool)> {
     if let Some(reference) = other.facts.references.iter().find(|reference| reference.table == main.facts.name) {
         return Some((reference.columns.iter().cloned().zip(reference.others.iter().cloned()).collect(), true));
     }
     let key = main.facts.key();
+    if key.len() > 1 && other.facts.key() == key {
+        return Some((key.iter().map(|own| ((*own).to_owned(), (*own).to_owned())).collect(), false));
+    }
     let keyed = |own: &str| key == [own];
     let same = |own: &str| {
         let found = other.facts.columns.iter().find(|column| column.name.eq_ignore_ascii_case(own));

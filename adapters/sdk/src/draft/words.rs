@@ -1,6 +1,7 @@
 //! Names of tables and columns as meanings: split into words, folded, and compared by what the words stand for.
 
 use std::{
+    cmp::Reverse,
     collections::{BTreeMap, HashMap, HashSet},
     sync::LazyLock,
 };
@@ -14,9 +15,9 @@ const PHRASE_WORDS_MAX: usize = 8;
 /// A word no vocabulary knows may be several written together; more parts than this are chance.
 const PARTS_MAX: usize = 5;
 /// Words that say nothing.
-const SILENT: [&str; 22] = [
-    "cua", "va", "the", "of", "and", "an", "a", "or", "hoac", "cac", "duoc", "theo", "on", "at", "by", "is", "id",
-    "tbl", "nhu", "trong", "this", "la",
+const SILENT: [&str; 24] = [
+    "field", "value", "cua", "va", "the", "of", "and", "an", "a", "or", "hoac", "cac", "duoc", "theo", "on", "at",
+    "by", "is", "id", "tbl", "nhu", "trong", "this", "la",
 ];
 /// What a weak meaning counts, beside 1 for the others.
 const WEAK: f64 = 0.35;
@@ -61,28 +62,43 @@ struct Vocabulary {
     phrases: HashMap<Vec<String>, Vec<Meaning>>,
     words: HashSet<String>,
     weak: HashSet<String>,
+    /// Names that mean something only where they are a column's whole name.
+    alone: HashMap<Vec<String>, Vec<Meaning>>,
 }
 
 static KNOWN: LazyLock<Vocabulary> = LazyLock::new(|| {
-    let (mut phrases, mut weak) = (HashMap::<Vec<String>, Vec<Meaning>>::new(), HashSet::new());
+    let (mut phrases, mut alone) = (HashMap::<Vec<String>, Vec<Meaning>>::new(), HashMap::new());
+    let mut weak = HashSet::new();
     let mut words: HashSet<String> = SILENT.iter().map(|&word| word.to_owned()).collect();
     for line in VOCABULARY.lines().filter(|line| !line.trim().is_empty() && !line.starts_with('#')) {
-        let names = line.trim_start_matches('~').split('|').map(str::trim);
+        let names = line.trim_start_matches(['~', '=']).split('|').map(str::trim);
         let meaning = names.clone().next().unwrap_or_default().to_owned();
         if line.starts_with('~') {
             weak.insert(meaning.clone());
         }
-        for name in names {
+        let whole = line.starts_with('=');
+        for name in names.skip(usize::from(whole)) {
             let spelled: Vec<String> = name.split_whitespace().map(str::to_owned).collect();
             words.extend(spelled.iter().cloned());
-            let meanings = phrases.entry(spelled).or_default();
+            let meanings = if whole { &mut alone } else { &mut phrases }.entry(spelled).or_default();
             if !meanings.contains(&meaning) {
                 meanings.push(meaning.clone());
             }
         }
     }
-    Vocabulary { phrases, words, weak }
+    Vocabulary { phrases, words, weak, alone }
 });
+
+/// What a name means only because it is the whole name.
+pub(super) fn alone(words: &[String]) -> &'static [Meaning] {
+    let parts: Vec<String> = words.iter().flat_map(|word| parts(word)).collect();
+    KNOWN.alone.get(&parts).map(Vec::as_slice).unwrap_or_default()
+}
+
+/// Whether a word stands in the vocabulary.
+pub(super) fn is_known(word: &str) -> bool {
+    KNOWN.words.contains(word)
+}
 
 /// The meanings of a name or label.
 pub(super) fn meanings(name: &str) -> Meanings {
@@ -158,21 +174,25 @@ fn close(word: &mut String, words: &mut Vec<String>) {
 }
 
 /// A word as it is, or the known words it is made of ("hovaten").
-fn parts(word: &str) -> Vec<String> {
+pub(super) fn parts(word: &str) -> Vec<String> {
     let known = &*KNOWN;
     if word.len() < 4 || known.words.contains(word) || !word.is_ascii() {
         return vec![word.to_owned()];
     }
-    // For every end the fewest parts that reach it.
+    // For every end the fewest parts that reach it, and of these the ones whose shortest is longest.
+    let worth = |parts: &[&str]| (parts.len(), Reverse(parts.iter().map(|part| part.len()).min()));
     let mut best: Vec<Option<Vec<&str>>> = vec![None; word.len() + 1];
     best[0] = Some(Vec::new());
     for end in 2..=word.len() {
         for start in 0..end - 1 {
-            let Some(before) = best[start].clone() else { continue };
+            let Some(before) = best[start].as_ref().filter(|before| before.len() < PARTS_MAX) else { continue };
             let part = &word[start..end];
-            let better = best[end].as_ref().is_none_or(|found| before.len() + 1 < found.len());
-            if known.words.contains(part) && before.len() < PARTS_MAX && better {
-                best[end] = Some([before, vec![part]].concat());
+            if !known.words.contains(part) {
+                continue;
+            }
+            let parts = [before.as_slice(), &[part]].concat();
+            if best[end].as_ref().is_none_or(|found| worth(&parts) < worth(found)) {
+                best[end] = Some(parts);
             }
         }
     }
@@ -266,6 +286,7 @@ mod tests {
         assert_eq!(words("Đường phố"), ["duong", "pho"]);
         assert_eq!(parts("category"), ["category"]);
         assert_eq!(parts("tendoanhnghiep"), ["ten", "doanh", "nghiep"]);
+        assert_eq!(parts("thangsinh"), ["thang", "sinh"]);
     }
 
     #[test]

@@ -104,6 +104,28 @@ fn mistakes_are_placed_and_the_right_name_is_proposed() {
 }
 
 #[test]
+fn a_date_stands_in_one_column_or_in_its_parts() {
+    let field = |from: &str, more: &str| {
+        let born = format!("birth_date = {{ from = {from}, convert = \"birth_date\"{more} }}\nfull_name =");
+        load(&VALID.replacen("full_name =", &born, 1))
+    };
+    for (from, more, expected) in [
+        ("{ precision = \"p\" }", "", "which column holds the date?"),
+        ("{ date = \"d\", year = \"y\" }", "", "not in both"),
+        ("{ year = \"y\", precision = \"p\" }", "", "parts say it themselves"),
+        ("{ year = \"y\" }", ", format = \"yyyy\"", "the parts of a date have no format"),
+        ("{ month = \"m\" }", "", "no date without its \"year\""),
+        ("{ year = \"y\", day = \"d\" }", "", "no date without its \"month\""),
+    ] {
+        let error = field(from, more).unwrap_err().to_string();
+        assert!(error.contains(expected), "{from}{more}: {error}");
+    }
+    for from in ["{ date = \"d\", precision = \"p\" }", "{ year = \"y\", month = \"m\" }", "{ year = \"y\" }"] {
+        assert!(field(from, "").is_ok(), "{from}");
+    }
+}
+
+#[test]
 fn every_mistake_is_reported_at_once_in_the_order_of_the_file() {
     let text = VALID.replace("full_name", "full_nam").replace("\"gender\", values", "\"gendr\", values");
     let error = load(&text).unwrap_err();

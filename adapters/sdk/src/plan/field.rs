@@ -171,11 +171,40 @@ fn input(
                     problems.add(&column.span, place, format!("{} has no role \"{role}\"{hint}", bound.name));
                 }
             }
+            if let Some(wrong) = wrong_parts(bound, roles, !mapped.formats.is_empty()) {
+                problems.add(&mapped.span, place, wrong);
+            }
             // In the converter's own order, so that the leading role comes first.
             let given = bound.roles.iter().filter_map(|role| roles.get(*role).map(|name| column(role, name)));
             InputPlan::Roles(given.collect())
         }
     })
+}
+
+/// What is wrong with the columns of a date: one column holds it, or one each its year, month and day.
+fn wrong_parts(bound: &Bound<'_>, roles: &BTreeMap<String, Spanned<String>>, format: bool) -> Option<&'static str> {
+    // A role that is none is said already.
+    let known = roles.keys().all(|role| bound.roles.contains(&role.as_str()));
+    let dated = bound.derive.is_none() && bound.output == ValueType::Date && known;
+    let has = |role: &str| roles.contains_key(role);
+    let parts = has("year") || has("month") || has("day");
+    match (has("date"), parts) {
+        _ if !dated => None,
+        (false, false) => {
+            Some("which column holds the date? Name it as \"date\", or its parts as \"year\", \"month\", \"day\"")
+        }
+        (true, true) => {
+            Some("a date stands in one column (\"date\") or in its parts (\"year\", \"month\", \"day\"), not in both")
+        }
+        (true, false) => None,
+        (false, true) if has("precision") => {
+            Some("\"precision\" says how exact the column \"date\" is; parts say it themselves")
+        }
+        (false, true) if format => Some("the parts of a date have no format"),
+        (false, true) if !has("year") => Some("a month or a day is no date without its \"year\""),
+        (false, true) if !has("month") && has("day") => Some("a day is no date without its \"month\""),
+        (false, true) => None,
+    }
 }
 
 fn converter(
