@@ -387,3 +387,69 @@ async fn parts_of_a_date_may_be_of_any_type() {
         database.remove().await;
     }
 }
+
+/// Somebody else's number is not the subject's, a family name is no full name, a place of birth no registry office.
+#[tokio::test]
+async fn what_is_called_after_others_is_theirs() {
+    for database in databases().await {
+        database
+            .run(
+                "CREATE TABLE birth_records (record_id INTEGER NOT NULL PRIMARY KEY, registration_number VARCHAR(30), child_first_names VARCHAR(100), child_family_name VARCHAR(100),
+                   place_of_birth VARCHAR(200), mother_first_names VARCHAR(100), mother_family_name VARCHAR(100), mother_birth_year SMALLINT, mother_birth_month SMALLINT,
+                   mother_birth_day SMALLINT, cccd_nguoi_yeu_cau VARCHAR(12), archived_at TIMESTAMP NULL);
+                 INSERT INTO birth_records VALUES (1, '2010/12', 'Thị Hoa', 'Nguyễn', 'Bệnh viện Từ Dũ', 'Thị Lan', 'Lê', 1985, 5, NULL, '079185000124', NULL),
+                   (2, '2010/13', 'Văn Bình', 'Nguyễn', 'Bệnh viện Từ Dũ', 'Thị Lan', 'Lê', 1985, 5, 6, '079185000124', NULL),
+                   (3, '2010/14', 'Văn Cường', 'Lê', 'Bệnh viện Từ Dũ', 'Thị Ba', 'Trần', 1990, NULL, NULL, '079190000125', '2021-01-01 00:00:00');",
+            )
+            .await;
+        let text = drafted(&database, ".BirthRegistration", true).await;
+        let expected = [
+            "full_name = { from = [\"child_family_name\", \"child_first_names\"]",
+            "\"mother.full_name\" = { from = [\"mother_family_name\", \"mother_first_names\"]",
+            "from = { year = \"mother_birth_year\", month = \"mother_birth_month\", day = \"mother_birth_day\" }",
+            "\"requester.identity_document\" = { from = \"cccd_nguoi_yeu_cau\"",
+            "archived_at may mark rows that no longer count",
+        ];
+        has(&text, &expected, &database);
+        assert_eq!(line(&text, "personal_id"), None, "{}: {text}", database.engine);
+        // Nor is a birth place where the birth was registered.
+        let resident = drafted(&database, ".Resident", true).await;
+        assert!(!resident.contains("birth_registration_place = {"), "{}: {resident}", database.engine);
+        database.remove().await;
+    }
+}
+
+/// Amounts in other money or counted in millions, shares of one, people who left, and people who are something else.
+#[tokio::test]
+async fn what_stands_beside_an_amount_or_a_name_is_doubted() {
+    for database in databases().await {
+        database
+            .run(
+                "CREATE TABLE company (company_id INTEGER NOT NULL PRIMARY KEY, company_number VARCHAR(13), company_name VARCHAR(160), share_capital DECIMAL(21,3), currency VARCHAR(3),
+                   reg_address_line1 VARCHAR(200), reg_address_city VARCHAR(50));
+                 INSERT INTO company VALUES (1, '0100109106', 'Công ty cổ phần An Bình', 5000000000, 'VND', '2 Lê Lợi', 'Hà Nội'), (2, '0101248141', 'FPT', 1000000, 'USD', '3 Lê Lợi', 'Hà Nội');
+                 CREATE TABLE officer (officer_id INTEGER NOT NULL PRIMARY KEY, company_id INTEGER NOT NULL, officer_role VARCHAR(40), full_name VARCHAR(100), national_id VARCHAR(12), resigned_on DATE,
+                   FOREIGN KEY (company_id) REFERENCES company (company_id));
+                 CREATE TABLE shareholder (shareholder_id INTEGER NOT NULL PRIMARY KEY, company_id INTEGER NOT NULL, name VARCHAR(100), von_gop_trieu DECIMAL(21,3), share_percent DECIMAL(6,3),
+                   nationality VARCHAR(30), left_on DATE, FOREIGN KEY (company_id) REFERENCES company (company_id));
+                 INSERT INTO shareholder VALUES (1, 1, 'Trần Văn An', 3000, 0.6, 'Vietnamese', NULL), (2, 1, 'Kim Lee', 2000, 0.4, 'South Korean', '2015-01-01'), (3, 2, 'Ann', 1, 1, 'American', NULL);",
+            )
+            .await;
+        let text = drafted(&database, ".EnterpriseRegistration", true).await;
+        let expected = [
+            "# DOUBT: currency may say what money this is",
+            "# DOUBT: is every row of officer this: Người đại diện theo pháp luật?",
+            "# DOUBT: officer_role may say that some rows are not",
+            "if resigned_on ends a row's validity",
+            "if left_on ends a row's validity",
+            "# DOUBT: von_gop_trieu speaks of \"trieu\"",
+            "# DOUBT: share_percent holds nothing above 1",
+            "head_office = { from = [\"reg_address_line1\", \"reg_address_city\"]",
+        ];
+        has(&text, &expected, &database);
+        // What a country's people are called names the country.
+        let country = line(&text, "country").unwrap_or_else(|| panic!("{text}"));
+        assert!(country.contains("from = \"nationality\", convert = \"code\", list = \"nationality\""), "{country}");
+        database.remove().await;
+    }
+}

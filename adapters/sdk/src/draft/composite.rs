@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use proto::FieldKind;
 
 use super::{
-    guess::{From, Named, NamedColumn, SURE, likeness},
+    guess::{From, LIKELY, Named, NamedColumn, SURE, likeness},
     sample::Sample,
     target::{Target, Targets},
     words::{Meanings, of_words, parts},
@@ -251,7 +251,11 @@ fn context_fits(targets: &Targets, target: &Target, context: &Meanings, fields: 
         (true, false) if fields == 1 => 0.72,
         (true, false) => 0.2,
         (false, true) => 0.2,
-        (false, false) => 0.97 * targets.weights.alike(context, &own),
+        (false, false) => {
+            // The only address there is to find is likely the record's, whatever else it is called.
+            let only = if target.convert == "address" && fields == 1 { LIKELY } else { 0.0 };
+            (0.97 * targets.weights.alike(context, &own)).max(only)
+        }
     });
     scores.fold(0.0, f64::max)
 }

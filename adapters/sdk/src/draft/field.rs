@@ -5,13 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use normalize::code_list;
 
 use super::{
-    Found,
+    Found, beside,
     codes::{self, List},
     composite,
     guess::{From, Guess, Named, SURE, needs_format},
     inventory::ColumnFacts,
     render::{key, plain, string},
-    words::Meanings,
 };
 use crate::{Mapping, catalogue::ColumnType};
 
@@ -104,7 +103,9 @@ pub(super) fn field(
             several => format!("format = [{}]", several.join(", ")),
         });
     }
-    written.doubts.extend(exactness(target.convert.as_str(), &guess.from, table));
+    written.doubts.extend(beside::exactness(target.convert.as_str(), &guess.from, table));
+    written.doubts.extend(beside::percent(&target.path, &guess.from, found.sample(table)));
+    written.doubts.extend(beside::money(target.convert.as_str(), &guess.from, table, found.sample(table)));
     if target.convert == "address" && composite::are_of_several(&guess.from, table) {
         written.doubts.push("do all these columns speak of this address?".to_owned());
     }
@@ -155,27 +156,6 @@ pub(super) fn field(
     }
     written.line = format!("{} = {{ from = {}, {} }}", key(&target.path), from(&guess.from), options.join(", "));
     written
-}
-
-/// Doubts a date beside which a column may say how exact it is: a day that only fills its place would be taken for real.
-fn exactness(convert: &str, from: &From, table: &Named<'_>) -> Option<String> {
-    const SAYS: [&str; 2] = ["kind", "estimated"];
-    let From::Column(date) = from else { return None };
-    if !["partial_date", "birth_date"].contains(&convert) {
-        return None;
-    }
-    let called = table.column(date)?.names.first()?;
-    let other = table.columns.iter().find(|column| {
-        let says = |name: &Meanings| SAYS.iter().any(|word| name.mean(word)) && name.without(&SAYS) == *called;
-        column.facts.name != *date && column.names.iter().any(says)
-    })?;
-    let name = &other.facts.name;
-    Some(format!(
-        "{name} may say how exact it is: where it holds 0 for the day, 1 for the year, 2 for the month, write \
-         from = {{ date = {}, precision = {} }}",
-        string(date),
-        string(name)
-    ))
 }
 
 fn from(from: &From) -> String {

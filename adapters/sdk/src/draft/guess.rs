@@ -23,6 +23,25 @@ pub(super) const SURE: f64 = 0.75;
 const ALONE: f64 = 0.7;
 /// What a column counts that holds nothing in any of the sampled rows.
 const EMPTY: f64 = 0.7;
+/// How likely a column holds a person's number when its values have that form and its name does not say so.
+const NUMBER: f64 = 0.55;
+/// What a column counts that is called after somebody else.
+const ANOTHER: f64 = 0.4;
+/// The people beside a record's own subject.
+const PEOPLE: [&str; 12] = [
+    "father",
+    "mother",
+    "spouse",
+    "husband",
+    "wife",
+    "household head",
+    "requester",
+    "signer",
+    "clerk",
+    "legal representative",
+    "member",
+    "head",
+];
 /// So many columns must begin alike for the beginning to say nothing.
 const PREFIX_COLUMNS_MIN: usize = 4;
 /// A shorter word is no name of a table.
@@ -144,29 +163,44 @@ pub(super) fn likeness(targets: &Targets, target: &Target, column: &NamedColumn<
         _ => 0.0,
     };
     let named = column.names.iter().map(alike).fold(0.0, f64::max);
-    let named = target.names.iter().map(alone).fold(named, f64::max) * apart(target, column);
+    let others = is_of_another(target, column);
+    let another = if others { ANOTHER } else { 1.0 };
+    let named = target.names.iter().map(alone).fold(named, f64::max) * apart(target, column) * another;
     let fits = fits(target, column);
     let counts = matches!(column.facts.kind, ColumnType::Int | ColumnType::Number);
     let held = sample.and_then(|sample| sample.accepted(&column.facts.name, &target.convert, target.list.as_deref()));
     match held {
         // What is empty in all rows holds nothing, whatever its name.
         _ if sample.is_some_and(|sample| sample.is_empty(&column.facts.name)) => named * fits * EMPTY,
-        // The number tells more than the name does: hardly anything else has its form, but for the seconds of a clock.
+        // The number tells what a name does not: hardly anything else has its form, but for the seconds of a clock.
         Some(share)
             if target.identifies && target.convert == "personal_id" && share > 0.9 && (named > 0.0 || !counts) =>
         {
-            (named * fits).max(0.55 + 0.45 * named)
+            let told = if others { 0.0 } else { NUMBER };
+            (named * fits).max(told)
         }
         Some(share) => named * fits * (0.3 + 0.7 * share),
         None => named * fits,
     }
 }
 
-/// What the rest of a name takes from a flag: why, when and where something is say more than that it is.
+/// Whether a column is called after a person the field does not speak of.
+fn is_of_another(target: &Target, column: &NamedColumn<'_>) -> bool {
+    let silent = |meaning: &str| !target.names.iter().any(|(name, _)| name.mean(meaning));
+    let called = |meaning: &str| column.names.first().is_some_and(|name| name.mean(meaning));
+    PEOPLE.iter().filter(|meaning| called(meaning)).any(|meaning| silent(meaning))
+}
+
+/// What the rest of a name takes from a guess: why, when and where something is say more than that it is, and a part of a
+/// name is less than the name.
 fn apart(target: &Target, column: &NamedColumn<'_>) -> f64 {
-    let more = ["cause", "note", "place", "date"];
-    let says_more = column.names.first().is_some_and(|name| more.iter().any(|meaning| name.mean(meaning)));
-    if target.convert == "boolean" && says_more { 0.5 } else { 1.0 }
+    let other: &[&str] = match target.convert.as_str() {
+        "boolean" => &["cause", "note", "place", "date"],
+        "person_name" => &["surname", "middle name", "given name"],
+        _ => &[],
+    };
+    let says = |name: &Meanings| other.iter().any(|meaning| name.mean(meaning));
+    if column.names.first().is_some_and(says) { 0.5 } else { 1.0 }
 }
 
 /// Whether a column of this type can hold the field.
@@ -186,9 +220,11 @@ fn fits(target: &Target, named: &NamedColumn<'_>) -> f64 {
         ("boolean", C::Int | C::Text | C::Padded(_) | C::Enumeration) => 0.9,
         ("code", C::Bool) => 0.7,
         ("boolean", _) | (_, C::Bool | C::Uuid) => 0.0,
+        ("money" | "decimal" | "integer", C::Int | C::Number) if column.key || named.refers => 0.2,
         ("money" | "decimal" | "integer", C::Int | C::Number) => 1.0,
         ("money" | "decimal" | "integer", C::Text | C::Padded(_)) => 0.8,
         ("money" | "decimal" | "integer", _) => 0.0,
+        ("code", C::Int) if column.key => 0.3,
         // Seldom is a key that counts rows the number people know.
         (
             "personal_id"

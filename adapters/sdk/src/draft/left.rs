@@ -98,7 +98,9 @@ pub(super) fn beside_it(
         };
         let alias = format!("t{}", joins.len() + 1);
         let mut used = false;
-        for guess in assign(&found.targets, &open, table, &mut HashSet::new(), None) {
+        // A column that joins is the number of a row.
+        let mut joining: HashSet<String> = on.iter().map(|(other, _)| other.clone()).collect();
+        for guess in assign(&found.targets, &open, table, &mut joining, None) {
             let columns = guess.from.columns();
             // The SELECT stands in comments, where a name has one line.
             if guess.score < BESIDE || columns.iter().any(|column| *column != plain(column)) {

@@ -12,6 +12,7 @@ use tokio::time::timeout;
 
 use crate::{DatabaseAddress, Mapping, PoolOptions, SecretUrl, SourceError, database::Database};
 
+mod beside;
 mod codes;
 mod composite;
 mod field;

@@ -201,6 +201,15 @@ fn child(
     if !child.order.is_empty() {
         let _ = writeln!(text, "order = {}", columns(&child.order));
     }
+    let label = child.fields.first().map(|guess| found.record_type.fields[guess.target.leaf].label_vi.as_str());
+    let label = plain(label.and_then(|label| label.split(": ").next()).unwrap_or_default());
+    if !child.named {
+        let _ = writeln!(text, "# DOUBT: is every row of {} this: {label}?", plain(&child.table));
+    }
+    for column in rows::kinds(child, table) {
+        let line = format!("where = {{ {} = … }}", key(&column));
+        let _ = writeln!(text, "# DOUBT: {} may say that some rows are not: {label}; {line}", plain(&column));
+    }
     let known = rows::left_out_by_known(&request.known, &found.record_type.name, &child.container);
     if let Some(marker) = &child.counted {
         let left_out = marker.left_out(engine, &child.table);

@@ -5,6 +5,7 @@ use super::{
     guess::{Named, NamedColumn},
     render::{key, string},
     sample::Sample,
+    structure::Child,
     words::{self, Meanings},
 };
 use crate::{
@@ -170,6 +171,15 @@ impl Marker {
         let table = quoted(engine, table);
         format!("select = {}", string(&format!("SELECT * FROM {table} WHERE {column} IS NULL{or}")))
     }
+}
+
+/// Columns of a child table nothing reads that may say that some of its rows are something else.
+pub(super) fn kinds(child: &Child<'_>, table: &Named<'_>) -> Vec<String> {
+    let read: Vec<&str> = child.fields.iter().flat_map(|guess| guess.from.columns()).collect();
+    let kind = |name: &Meanings| name.mean("role") || name.mean("kind") && name.0.len() == 1;
+    let columns = table.columns.iter().filter(|column| !read.contains(&column.facts.name.as_str()));
+    let columns = columns.filter(|column| column.names.iter().any(kind));
+    columns.map(|column| column.facts.name.clone()).collect()
 }
 
 /// The columns by which a known mapping of the record type leaves rows of a repeated message out.

@@ -48,6 +48,8 @@ pub(super) struct Child<'t> {
     pub(super) join: Vec<(String, String)>,
     /// Whether the database declares the join.
     pub(super) declared: bool,
+    /// Whether the table is called as the repeated message.
+    pub(super) named: bool,
     pub(super) fields: Vec<Guess<'t>>,
     /// The rows that count, as a known mapping of the record leaves others out.
     pub(super) counted: Option<Marker>,
@@ -164,6 +166,8 @@ fn complete<'t>(
         let mut used = child.join.iter().map(|(column, _)| column.clone()).collect();
         child.fields = assign(targets, &parts(targets, &child.container), table, &mut used, sample);
     }
+    let called = called(found, &child.container);
+    child.named = table.meanings.0.iter().flatten().any(|meaning| called.contains(meaning));
     child.markers = rows::markers(table, inventory.engine, sample);
     let known = rows::left_out_by_known(&request.known, &found.record_type.name, &child.container);
     child.counted = rows::certain(&child.markers, &known);
@@ -211,8 +215,8 @@ fn child<'t>(
         let key = table.facts.key().into_iter().map(str::to_owned).collect();
         let enough = fields.iter().any(|guess| guess.score >= 0.6) && (score >= 1.2 || named >= 0.6);
         let (container, table) = (container.to_owned(), table.facts.name.clone());
-        let (counted, markers) = (None, Vec::new());
-        enough.then_some(Child { container, table, join, declared, fields, counted, markers, order: key, score })
+        let (counted, markers, named) = (None, Vec::new(), false);
+        enough.then_some(Child { container, table, join, declared, named, fields, counted, markers, order: key, score })
     });
     found.max_by(|left, right| left.score.total_cmp(&right.score))
 }

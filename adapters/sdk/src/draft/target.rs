@@ -9,6 +9,9 @@ use proto::{Field, FieldKind, RecordType};
 use super::words::{Meanings, Weights, meanings};
 use crate::mapping::{Conversion, FieldMapping, Mapping, RecordMapping};
 
+/// What the name of a kind of card counts for a field that holds any document.
+const DOCUMENT: f64 = 0.7;
+
 /// A leaf field to find columns for.
 #[derive(Debug, Clone)]
 pub(super) struct Target {
@@ -121,13 +124,21 @@ fn names(field: &Field, depth: usize) -> Vec<(Meanings, f64)> {
         (meanings(&field.path.replace('.', " ")), 1.0),
     ];
     if depth > 0 {
-        names.extend([(meanings(&last(&field.label_vi)), 1.0), (meanings(&last(&field.label_en)), 1.0)]);
+        let path = field.path.rsplit('.').next().unwrap_or_default();
+        names.extend([&last(&field.label_vi), &last(&field.label_en), path].map(|name| (meanings(name), 1.0)));
     }
     if let Some(kind) = field.identifies {
         names.push((meanings(&kind.as_str_name().to_ascii_lowercase()), 1.0));
     }
     if let Some(concept) = &field.concept {
         names.push((meanings(concept), 0.95));
+    }
+    if is_value(field, "IdentityDocument") {
+        // Old and new cards are documents.
+        for (name, _) in names.clone() {
+            let whose = name.without(&["identity document"]);
+            names.extend(["cccd", "cmnd"].map(|card| (whose.clone().with(meanings(card)), DOCUMENT)));
+        }
     }
     if is_value(field, "PersonName") {
         for (name, _) in names.clone() {
