@@ -453,3 +453,31 @@ async fn what_stands_beside_an_amount_or_a_name_is_doubted() {
         database.remove().await;
     }
 }
+
+/// The hub's own register reads group and benefit from the card's number; another has columns for them.
+#[tokio::test]
+async fn what_a_card_says_is_read_where_it_is_written() {
+    for database in databases().await {
+        database
+            .run(
+                "CREATE TABLE the_bhyt (id INTEGER NOT NULL PRIMARY KEY, ma_the VARCHAR(15), cccd VARCHAR(12), ho_ten VARCHAR(50), nhom_doi_tuong VARCHAR(2), muc_huong VARCHAR(1), han_the_tu VARCHAR(8), han_the_den VARCHAR(8), la_hien_hanh SMALLINT);
+                 INSERT INTO the_bhyt VALUES (1, 'DN4797912345678', '079185000124', 'Lê Thị Hoa', 'DN', '4', '20230101', '20231231', 0), (2, 'HT2797912345679', '079155000125', 'Lê Văn Ba', 'HT', '2', '20240101', '20241231', 1);",
+            )
+            .await;
+        let text = drafted(&database, ".HealthInsuranceCoverage", true).await;
+        let card = record(&database, &text, "079185000124").await;
+        assert_eq!(
+            (&card["objectGroup"]["code"], &card["benefitLevel"]),
+            (&"DN".into(), &4.into()),
+            "{}: {text}",
+            database.engine
+        );
+        assert_eq!(card["validUntil"], serde_json::json!({ "year": 2023, "month": 12, "day": 31 }), "{text}");
+        has(
+            &text,
+            &["la_hien_hanh may mark the rows that count; to read no others: where = { la_hien_hanh = 1 }"],
+            &database,
+        );
+        database.remove().await;
+    }
+}

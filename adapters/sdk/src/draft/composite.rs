@@ -8,7 +8,7 @@ use super::{
     guess::{From, LIKELY, Named, NamedColumn, SURE, likeness},
     sample::Sample,
     target::{Target, Targets},
-    words::{Meanings, of_words, parts},
+    words::{Meanings, of_words},
 };
 use crate::catalogue::ColumnType;
 
@@ -108,7 +108,7 @@ fn dates<'t>(
 ) -> Vec<(f64, &'t Target, From)> {
     let mut groups: Vec<(Vec<String>, BTreeMap<&'static str, &NamedColumn<'_>>)> = Vec::new();
     for column in &table.columns {
-        let words: Vec<String> = column.words.iter().flat_map(|word| parts(word)).collect();
+        let words = &column.words;
         let named =
             |(_, names): &&(&str, &[&str])| words.iter().filter(|word| names.contains(&word.as_str())).count() == 1;
         let Some((part, names)) = DATE.iter().find(named) else { continue };

@@ -9,7 +9,7 @@ use super::{
     inventory::{ColumnFacts, TableFacts},
     sample::Sample,
     target::{Target, Targets},
-    words::{Meanings, alone, is_known, meanings, of_words, words},
+    words::{Meaning, Meanings, alone, is_known, meanings, of_words, parts, words},
 };
 use crate::catalogue::{ColumnType, split};
 
@@ -60,6 +60,10 @@ pub(super) struct NamedColumn<'t> {
     pub(super) facts: &'t ColumnFacts,
     /// The words of the name, without those that only name the table.
     pub(super) words: Vec<String>,
+    /// What the name means only because it is the whole name.
+    alone: &'static [Meaning],
+    /// The people it is called after.
+    people: Vec<&'static str>,
     /// What the name may mean, then what the comment may.
     pub(super) names: Vec<Meanings>,
     /// Whether its values name rows of another table.
@@ -77,10 +81,14 @@ impl<'t> Named<'t> {
             if spelled.len() > 1 && spelled.last() == suffix.as_ref() {
                 spelled.pop();
             }
-            let mut names = vec![of_words(&spelled)];
+            let words: Vec<String> = spelled.iter().flat_map(|word| parts(word)).collect();
+            let mut names = vec![of_words(&words)];
             names.extend(said(&column.comment));
             names.retain(|name| !name.is_empty());
-            NamedColumn { facts: column, words: spelled, names, refers: facts.reference(&column.name).is_some() }
+            let called = |meaning: &&str| names.first().is_some_and(|name| name.mean(meaning));
+            let people = PEOPLE.into_iter().filter(called).collect();
+            let (alone, refers) = (alone(&words), facts.reference(&column.name).is_some());
+            NamedColumn { facts: column, words, alone, people, names, refers }
         });
         let (_, name) = split(&facts.name);
         Self { facts, columns: columns.collect(), meanings: meanings(&name).with(meanings(&facts.comment)) }
@@ -159,7 +167,7 @@ pub(super) fn likeness(targets: &Targets, target: &Target, column: &NamedColumn<
         scores.fold(0.0, f64::max)
     };
     let alone = |(known, worth): &(Meanings, f64)| match &known.0[..] {
-        [place] if alone(&column.words).iter().any(|meaning| place.contains(meaning)) => ALONE * worth,
+        [place] if column.alone.iter().any(|meaning| place.contains(meaning)) => ALONE * worth,
         _ => 0.0,
     };
     let named = column.names.iter().map(alike).fold(0.0, f64::max);
@@ -187,8 +195,7 @@ pub(super) fn likeness(targets: &Targets, target: &Target, column: &NamedColumn<
 /// Whether a column is called after a person the field does not speak of.
 fn is_of_another(target: &Target, column: &NamedColumn<'_>) -> bool {
     let silent = |meaning: &str| !target.names.iter().any(|(name, _)| name.mean(meaning));
-    let called = |meaning: &str| column.names.first().is_some_and(|name| name.mean(meaning));
-    PEOPLE.iter().filter(|meaning| called(meaning)).any(|meaning| silent(meaning))
+    column.people.iter().any(|meaning| silent(meaning))
 }
 
 /// What the rest of a name takes from a guess: why, when and where something is say more than that it is, and a part of a

@@ -99,7 +99,8 @@ fn target(leaf: usize, field: &Field, known: Option<&BTreeMap<String, &FieldMapp
     let known = known.and_then(|known| known.get(&field.path)).copied();
     let option = |name: &str| known.and_then(|field| field.options.get(name)).map(|value| value.value.clone());
     let convert = match known.map(|field| &field.convert.value) {
-        Some(Conversion::Convert(name)) => name.clone(),
+        // What a card's number says is read from no other column.
+        Some(Conversion::Convert(name)) if !name.starts_with("card_") => name.clone(),
         _ => converter(field).to_owned(),
     };
     Some(Target {

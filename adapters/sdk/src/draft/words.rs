@@ -91,8 +91,7 @@ static KNOWN: LazyLock<Vocabulary> = LazyLock::new(|| {
 
 /// What a name means only because it is the whole name.
 pub(super) fn alone(words: &[String]) -> &'static [Meaning] {
-    let parts: Vec<String> = words.iter().flat_map(|word| parts(word)).collect();
-    KNOWN.alone.get(&parts).map(Vec::as_slice).unwrap_or_default()
+    KNOWN.alone.get(words).map(Vec::as_slice).unwrap_or_default()
 }
 
 /// Whether a word stands in the vocabulary.
