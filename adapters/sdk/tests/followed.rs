@@ -294,14 +294,17 @@ async fn people_of_common_products_are_found_by_their_names() {
     for database in databases().await {
         database
             .run(
-                "CREATE TABLE patient_data (pid BIGINT NOT NULL PRIMARY KEY, title VARCHAR(255), fname VARCHAR(255), lname VARCHAR(255), mname VARCHAR(255), ss VARCHAR(255), deceased_reason VARCHAR(255));
-                 INSERT INTO patient_data VALUES (1, 'Mr.', 'An', 'Nguyễn', 'Văn', '079085000123', ''), (2, 'Mrs.', 'Hoa', 'Lê', 'Thị', '079187000124', ''), (3, 'Mr.', 'Bình', 'Trần', '', '079050000125', 'x');",
+                "CREATE TABLE patient_data (pid BIGINT NOT NULL PRIMARY KEY, title VARCHAR(255), fname VARCHAR(255), lname VARCHAR(255), mname VARCHAR(255), ss VARCHAR(255), deceased_reason VARCHAR(255), country VARCHAR(2));
+                 INSERT INTO patient_data VALUES (1, 'Mr.', 'An', 'Nguyễn', 'Văn', '079085000123', '', 'VN'), (2, 'Mrs.', 'Hoa', 'Lê', 'Thị', '079187000124', '', 'VN'),
+                   (3, 'Mr.', 'Bình', 'Trần', '', '079050000125', 'x', 'VN');",
             )
             .await;
         let text = drafted(&database, ".Resident", true).await;
         let found = record(&database, &text, "079085000123").await;
         assert_eq!(found["fullName"]["full"], "Nguyễn Văn An", "{}: {text}", database.engine);
         assert_eq!(line(&text, "is_deceased"), None, "{text}");
+        // Where somebody lives is not whose citizen he is.
+        assert_eq!(line(&text, "nationality"), None, "{text}");
         database.run("DROP TABLE patient_data").await;
 
         database

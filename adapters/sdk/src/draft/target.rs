@@ -12,6 +12,9 @@ use crate::mapping::{Conversion, FieldMapping, Mapping, RecordMapping};
 /// What the name of a kind of card counts for a field that holds any document.
 const DOCUMENT: f64 = 0.7;
 
+/// What a nationality counts for a field that holds a country.
+const NATIONALITY: f64 = 0.8;
+
 /// A leaf field to find columns for.
 #[derive(Debug, Clone)]
 pub(super) struct Target {
@@ -133,6 +136,10 @@ fn names(field: &Field, depth: usize) -> Vec<(Meanings, f64)> {
     }
     if let Some(concept) = &field.concept {
         names.push((meanings(concept), 0.95));
+    }
+    // Whose nationality is known, his country is; a country alone is where somebody lives.
+    for (name, _) in names.clone().into_iter().filter(|(name, _)| name.mean("country")) {
+        names.push((name.without(&["country"]).with(meanings("nationality")), NATIONALITY));
     }
     if is_value(field, "IdentityDocument") {
         // Old and new cards are documents.
