@@ -29,8 +29,8 @@ mod sqlite;
 
 /// Changes whenever the terms or the tables do; an index of another version is made anew.
 const VERSION: i64 = 3;
-/// Entries read at a time.
-const CHUNK: u64 = 1024;
+/// Entries read at a time; whoever waits for the same thread of the runtime waits no longer than that takes.
+const CHUNK: u64 = 128;
 /// Blocks looked at together: at first, and at most.
 const BLOCKS_MIN: u64 = 8;
 const BLOCKS_MAX: u64 = 256;
@@ -152,9 +152,10 @@ impl Index {
                 continue;
             }
             let end = tree_size.min(block.end() + CHUNK).min(block.limit());
-            let entries = readers.acquire().await?.session().entry_bytes(block.end()..end).await?;
+            let entries = readers.acquire().await?.session().packed_entries(&(block.end()..end)).await?;
             block.add(&entries, end);
             progress(end);
+            tokio::task::yield_now().await;
         }
         Ok(())
     }
@@ -288,7 +289,7 @@ impl Index {
             let mut block = Block::new(number, self.block_size);
             while !block.is_full() {
                 let end = block.limit().min(block.end() + CHUNK);
-                let entries = readers.acquire().await?.session().entry_bytes(block.end()..end).await?;
+                let entries = readers.acquire().await?.session().packed_entries(&(block.end()..end)).await?;
                 block.add(&entries, end);
             }
             self.write(log, &block, true).await?;

@@ -123,7 +123,7 @@ impl AuditLog {
             return Err(AppendError::TooLarge { length, max: ENTRY_LENGTH_MAX });
         }
         let (reply, answer) = oneshot::channel();
-        self.queue.try_send(Pending { entry: entry.encode_to_vec(), reply }).map_err(|refused| match refused {
+        self.queue.try_send(Pending::new(entry.encode_to_vec(), reply)).map_err(|refused| match refused {
             mpsc::error::TrySendError::Full(_) => AppendError::QueueFull,
             mpsc::error::TrySendError::Closed(_) => AppendError::Closed,
         })?;

@@ -9,7 +9,7 @@ use proto::audit::v1::{Entry, LoggedEntry, SubjectHash};
 use crate::error::AuditError;
 use crate::log::AuditLog;
 use crate::store::LogId;
-use crate::tree::sha256;
+use crate::tree::{prefixed_hash, sha256};
 use crate::view::LogView;
 
 /// Entries on a page at most.
@@ -238,9 +238,12 @@ enum Kind {
     Event = 13,
 }
 
+/// Most values one can filter by are shorter.
+const TERM_SHORT: usize = 128;
+
 impl Term {
     fn new(kind: Kind, value: &[u8]) -> Self {
-        let hash = sha256(&[&[kind as u8], value].concat());
+        let hash = prefixed_hash::<TERM_SHORT>(kind as u8, value);
         Self(hash.iter().take(8).fold(0, |bits, byte| bits << 8 | i64::from(*byte)))
     }
 }

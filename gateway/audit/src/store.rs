@@ -25,11 +25,13 @@ use crate::error::{AuditError, Damage};
 use crate::keys::{KeyHistory, LogKeys};
 use crate::tree::{self, Hash};
 
+mod backfill;
 pub(crate) mod postgres;
 mod remover;
 mod runs;
 pub(crate) mod sqlite;
 
+pub(crate) use backfill::Backfill;
 pub(crate) use remover::Remover;
 pub(crate) use runs::{RunReader, StoredHashes};
 
@@ -377,15 +379,6 @@ impl Session<'_> {
         let with_hash =
             |((index, entry), position)| (index as u64, entry, hashes.remove(&position).unwrap_or_default());
         Ok(rows.into_iter().zip(positions).map(with_hash).collect())
-    }
-
-    /// The bytes of the entries in a range of indices, ascending.
-    pub(crate) async fn entry_bytes(&mut self, range: Range<u64>) -> Result<Vec<(u64, Vec<u8>)>, sqlx::Error> {
-        let rows: Vec<(i64, Vec<u8>)> = match self {
-            Self::Sqlite(connection) => sqlite::entries_within(connection, &range).await?,
-            Self::Postgres(connection, log) => postgres::entries_within(connection, *log, &range).await?,
-        };
-        Ok(unsigned(rows))
     }
 
     /// The bytes of the first entries there are in a range of indices, ascending.

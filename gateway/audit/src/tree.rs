@@ -51,15 +51,20 @@ pub fn empty_root() -> Hash {
 
 /// The hash of a leaf: `SHA-256(0x00 || entry)`.
 pub fn leaf_hash(entry: &[u8]) -> Hash {
+    prefixed_hash::<SHORT>(0, entry)
+}
+
+/// SHA-256 of some bytes after one that says what they are. Less than so many bytes are copied to be hashed.
+pub(crate) fn prefixed_hash<const SHORT: usize>(prefix: u8, bytes: &[u8]) -> Hash {
     // What is short is put together and hashed at once: setting up a context costs as much as hashing it.
-    let mut short = [0; SHORT];
-    if let Some(place) = short.get_mut(1..=entry.len()) {
-        place.copy_from_slice(entry);
-        return sha256(&short[..=entry.len()]);
+    let mut short = [prefix; SHORT];
+    if let Some(place) = short.get_mut(1..=bytes.len()) {
+        place.copy_from_slice(bytes);
+        return sha256(&short[..=bytes.len()]);
     }
     let mut context = Context::new(&SHA256);
-    context.update(&[0]);
-    context.update(entry);
+    context.update(&[prefix]);
+    context.update(bytes);
     to_hash(context.finish().as_ref())
 }
 

@@ -13,8 +13,8 @@ use crate::keys::SigningKeys;
 use crate::log::{Appended, KeyChange};
 use crate::meters;
 use crate::note::{Checkpoint, NoteError, SignedNote};
-use crate::store::{Batch, Connection, Location, LogId};
-use crate::tree::{self, Frontier};
+use crate::store::{Backfill, Batch, Connection, Location, LogId};
+use crate::tree::{self, Frontier, Hash};
 
 /// Longest time a batch waits for callers that were there for the one before.
 const LINGER: Duration = Duration::from_micros(200);
@@ -23,8 +23,16 @@ const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(1);
 
 /// An entry waiting to be written, and who waits for it.
 pub(crate) struct Pending {
-    pub(crate) entry: Vec<u8>,
-    pub(crate) reply: oneshot::Sender<Result<Appended, AppendError>>,
+    entry: Vec<u8>,
+    leaf_hash: Hash,
+    reply: oneshot::Sender<Result<Appended, AppendError>>,
+}
+
+impl Pending {
+    /// Hashes the entry where its caller is: there are many callers, and one writer.
+    pub(crate) fn new(entry: Vec<u8>, reply: oneshot::Sender<Result<Appended, AppendError>>) -> Self {
+        Self { leaf_hash: tree::leaf_hash(&entry), entry, reply }
+    }
 }
 
 /// Owns the writing connection and the state of the tree that goes with it.
@@ -36,6 +44,7 @@ pub(crate) struct Writer {
     batch_size_max: usize,
     last_kept: Option<Instant>,
     lock: Option<File>,
+    backfill: Option<Backfill>,
 }
 
 /// What is left of a writer that has stopped.
@@ -43,12 +52,16 @@ pub(crate) struct Writer {
 pub(crate) struct Stopped {
     connection: Option<Connection>,
     lock: Option<File>,
+    backfill: Option<Backfill>,
 }
 
 impl Stopped {
     /// Closes the store, then lets others have it. Of a file's connections the last to close moves everything into the
     /// one file, so the readers' must be closed before.
     pub(crate) async fn close(self) {
+        if let Some(backfill) = self.backfill {
+            backfill.end().await;
+        }
         if let Some(connection) = self.connection
             && let Err(error) = connection.close().await
         {
@@ -67,10 +80,10 @@ struct State {
 impl Writer {
     /// Opens the log, checks its end, and starts it with the checkpoint of the empty tree if it is new.
     pub(crate) async fn open(location: Location, keys: SigningKeys, batch_size_max: usize) -> Result<Self, AuditError> {
-        let lock = match &location {
-            Location::File(path) => Some(lock(path)?),
-            // The connection holds the log.
-            Location::Postgres(_) => None,
+        let (lock, backfill) = match &location {
+            Location::File(path) => (Some(lock(path)?), Some(Backfill::of(path))),
+            // The connection holds the log, and the server writes what it holds by itself.
+            Location::Postgres(_) => (None, None),
         };
         let mut connection = Connection::write(&location, &keys.verifiers(), batch_size_max, false).await?;
         if connection.session().newest_head().await?.is_none() {
@@ -81,7 +94,7 @@ impl Writer {
         let (frontier, checkpoint) = read_head(&mut connection, &keys).await?;
         let (newest, _) = watch::channel(Arc::new(checkpoint));
         let state = Some(State { connection, frontier });
-        Ok(Self { location, keys, state, newest, batch_size_max, last_kept: None, lock })
+        Ok(Self { location, keys, state, newest, batch_size_max, last_kept: None, lock, backfill })
     }
 
     /// Number of the log within its store.
@@ -126,7 +139,7 @@ impl Writer {
             previous = batch.len();
             self.commit(&mut batch).await;
         }
-        Stopped { connection: self.state.map(|state| state.connection), lock: self.lock }
+        Stopped { connection: self.state.map(|state| state.connection), lock: self.lock, backfill: self.backfill }
     }
 
     /// Callers that were answered together come back together, a little apart. Waiting for as many as the last batch
@@ -173,10 +186,9 @@ impl Writer {
         let mut frontier = state.frontier.clone();
         let mut batch = Batch { first_index: frontier.size(), dropped_head, ..Batch::default() };
         let mut appended = Vec::with_capacity(pending.len());
-        for Pending { entry, .. } in pending {
-            let leaf_hash = tree::leaf_hash(entry);
-            appended.push(Appended { log_index: frontier.size(), leaf_hash });
-            frontier.push(leaf_hash, &mut batch.hashes);
+        for Pending { entry, leaf_hash, .. } in pending {
+            appended.push(Appended { log_index: frontier.size(), leaf_hash: *leaf_hash });
+            frontier.push(*leaf_hash, &mut batch.hashes);
             batch.lengths.push(entry.len());
             batch.entries.extend_from_slice(entry);
         }
@@ -184,7 +196,11 @@ impl Writer {
         batch.tree_size = checkpoint.tree_size;
         batch.note = checkpoint.note.clone();
 
+        let bytes = batch.entries.len();
         state.connection.append(batch).await?;
+        if let Some(backfill) = &mut self.backfill {
+            backfill.written(bytes);
+        }
         state.frontier = frontier;
         if dropped_head.is_none() {
             self.last_kept = Some(Instant::now());

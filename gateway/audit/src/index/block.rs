@@ -12,6 +12,7 @@ use prost::Message;
 use proto::audit::v1::Entry;
 
 use crate::search::{self, Term, Terms};
+use crate::store::Packed;
 
 /// Buckets of a block.
 pub(super) const BUCKETS: u64 = 1024;
@@ -61,10 +62,10 @@ impl Block {
     }
 
     /// Reads the entries up to an index; those whose bodies were removed are not among them.
-    pub(super) fn add(&mut self, entries: &[(u64, Vec<u8>)], end: u64) {
-        for (log_index, bytes) in entries {
+    pub(super) fn add(&mut self, entries: &Packed, end: u64) {
+        for (log_index, bytes) in entries.iter() {
             // An entry that cannot be read cannot be found; saying so is the verifier's part.
-            let Ok(entry) = Entry::decode(bytes.as_slice()) else { continue };
+            let Ok(entry) = Entry::decode(bytes) else { continue };
             let place = log_index - self.start();
             for term in search::terms_of(&entry) {
                 self.postings.entry(term).or_default().push(place as u16);

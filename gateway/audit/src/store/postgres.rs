@@ -393,16 +393,6 @@ pub(super) async fn entries_at(
     sqlx::query_as(select).bind(log).bind(signed(indices)).fetch_all(connection).await
 }
 
-pub(super) async fn entries_within(
-    connection: &mut PgConnection,
-    log: LogId,
-    range: &Range<u64>,
-) -> Result<Vec<(i64, Vec<u8>)>, sqlx::Error> {
-    let select = "SELECT log_index, entry FROM entries
-                  WHERE log_id = $1 AND log_index >= $2 AND log_index < $3 ORDER BY log_index";
-    sqlx::query_as(select).bind(log).bind(range.start as i64).bind(range.end as i64).fetch_all(connection).await
-}
-
 pub(super) async fn next_entries(
     connection: &mut PgConnection,
     log: LogId,

@@ -3,6 +3,7 @@
 //! Durability: write-ahead log with `synchronous = FULL`, so a commit is on the disk before it is reported.
 
 use std::collections::HashMap;
+use std::fmt::Write;
 use std::ops::Range;
 use std::path::Path;
 use std::time::Duration;
@@ -53,6 +54,11 @@ WITH RECURSIVE counted (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM counted WHER
 /// the new head, its note.
 const APPEND: &str = "INSERT INTO batches VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
 
+/// Pages of the write-ahead log (8 MB) from which on the connection that writes moves them into the file, before it answers.
+/// [`super::Backfill`] has moved most of them by then. Only while all are moved does SQLite begin the write-ahead log anew; a
+/// longer one would be written where the disk has no blocks for it yet, which takes longer than to overwrite some.
+const WAL_PAGES_MAX: &str = "2000";
+
 /// How the log's own connections are made.
 pub(crate) fn connect_options(path: &Path) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
@@ -71,7 +77,7 @@ pub(super) async fn write(
     batch_size_max: usize,
     must_exist: bool,
 ) -> Result<SqliteConnection, AuditError> {
-    let options = connect_options(path).create_if_missing(!must_exist);
+    let options = connect_options(path).create_if_missing(!must_exist).pragma("wal_autocheckpoint", WAL_PAGES_MAX);
     let mut connection = options.connect().await?;
     if !must_exist {
         create(&mut connection, origin).await?;
@@ -133,7 +139,8 @@ pub(super) async fn append(connection: &mut SqliteConnection, batch: Batch) -> R
     let mut start = 1;
     let mut places = String::with_capacity(20 * batch.lengths.len());
     for length in &batch.lengths {
-        places += &format!("{start:010}{length:010}");
+        // Writing to a text cannot fail.
+        let _ = write!(places, "{start:010}{length:010}");
         start += length;
     }
     sqlx::query(APPEND)
@@ -221,12 +228,13 @@ pub(super) async fn hashes_at(
     sqlx::query_as(HASHES_AT).bind(json_array(positions)).bind(RUN_MAX as i64).fetch_all(connection).await
 }
 
-/// A text joined from blobs is their bytes end to end, as long as the database keeps texts in UTF-8, which it does.
+/// A text joined from blobs is their bytes end to end, as long as the database keeps texts in UTF-8, which it does. What a
+/// damaged file holds in the place of a blob counts with the bytes it adds to that, none for NULL.
 pub(super) const PACKED_ENTRIES: &str = "
-SELECT CAST(group_concat(entry, '') AS BLOB), group_concat(log_index), group_concat(length(entry))
+SELECT CAST(group_concat(entry, '') AS BLOB), group_concat(log_index), group_concat(coalesce(octet_length(entry), 0))
 FROM (SELECT log_index, entry FROM entries WHERE log_index >= ? AND log_index < ? ORDER BY log_index)";
 pub(super) const PACKED_RUNS: &str = "
-SELECT CAST(group_concat(hash, '') AS BLOB), group_concat(position), group_concat(length(hash))
+SELECT CAST(group_concat(hash, '') AS BLOB), group_concat(position), group_concat(coalesce(octet_length(hash), 0))
 FROM (SELECT position, hash FROM hashes WHERE position >= ? AND position < ? ORDER BY position)";
 
 /// Rows of one of the statements above as one value, with a list of the keys and one of the lengths: a row each would cost
@@ -252,14 +260,6 @@ pub(super) async fn entries_at(
     let select = "SELECT log_index, entry FROM entries
                   WHERE log_index IN (SELECT value FROM json_each(?)) ORDER BY log_index";
     sqlx::query_as(select).bind(json_array(indices)).fetch_all(connection).await
-}
-
-pub(super) async fn entries_within(
-    connection: &mut SqliteConnection,
-    range: &Range<u64>,
-) -> Result<Vec<(i64, Vec<u8>)>, sqlx::Error> {
-    let select = "SELECT log_index, entry FROM entries WHERE log_index >= ? AND log_index < ? ORDER BY log_index";
-    sqlx::query_as(select).bind(range.start as i64).bind(range.end as i64).fetch_all(connection).await
 }
 
 pub(super) async fn next_entries(

@@ -236,7 +236,8 @@ impl Files<'_> {
             let first = index * WIDTH;
             let range = first..to.min(first + WIDTH);
             let hashes = session.subtree_hashes(&leaves(range.clone())).await?;
-            let mut entries = session.entry_bytes(range.clone()).await?.into_iter().peekable();
+            let packed = session.packed_entries(&range).await?;
+            let mut entries = packed.iter().peekable();
             let (mut bundle, mut whole) = (Vec::new(), true);
             for (log_index, hash) in range.zip(&hashes) {
                 // Whether it may be missing is told by the entry of a retention run, and checked by whoever verifies.
@@ -245,13 +246,13 @@ impl Files<'_> {
                     whole = false;
                     continue;
                 };
-                let length = u16::try_from(entry.len()).ok().filter(|_| tree::leaf_hash(&entry) == *hash);
+                let length = u16::try_from(entry.len()).ok().filter(|_| tree::leaf_hash(entry) == *hash);
                 let length = length.ok_or(Damage::EntryChanged { log_index })?;
-                if log_index >= from && Removal::of_bytes(&entry).is_some() {
+                if log_index >= from && Removal::of_bytes(entry).is_some() {
                     self.removals.push(log_index);
                 }
                 bundle.extend_from_slice(&length.to_be_bytes());
-                bundle.extend_from_slice(&entry);
+                bundle.extend_from_slice(entry);
             }
             self.put_bundle(index, to, &bundle, whole)?;
             self.put(Tile::hashes(0, index, to), &hashes.concat())?;

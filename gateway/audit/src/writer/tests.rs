@@ -7,7 +7,7 @@ async fn write(writer: &mut Writer, count: usize) -> Vec<Result<Appended, Append
     let (mut batch, mut answers) = (Vec::new(), Vec::new());
     for number in 0..count {
         let (reply, answer) = oneshot::channel();
-        batch.push(Pending { entry: vec![number as u8; 900], reply });
+        batch.push(Pending::new(vec![number as u8; 900], reply));
         answers.push(answer);
     }
     writer.commit(&mut batch).await;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use audit::{AppendError, AuditError, AuditLog, Damage, Location, Options, SigningKey, tree, verify};
 use futures::StreamExt;
 use prost::Message;
+use proto::audit::v1::Entry;
 
 use crate::{ORIGIN, Place, Store, entry, fill};
 
@@ -290,4 +291,18 @@ async fn a_tail_follows_and_resumes(store: Store) {
     assert_eq!(indices(resumed.collect().await), (101..120).collect::<Vec<_>>());
     assert_eq!(indices(future.collect().await), (110..120).collect::<Vec<_>>());
     log.close().await;
+}
+
+/// Under callers that never pause, too.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_write_ahead_log_of_a_file_stays_short() {
+    let place = Place::empty(Store::Sqlite).await;
+    let log = place.open().await;
+    let large = |number| Entry { method: "x".repeat(50_000), ..entry(number) };
+    let appended = futures::stream::iter(0..1000).map(|number| log.append(large(number))).buffered(8);
+    appended.for_each(async |appended| assert!(appended.is_ok())).await;
+    let bytes = std::fs::metadata(format!("{}-wal", place.address())).unwrap().len();
+    log.close().await;
+    assert!(bytes < 16_000_000, "{bytes} bytes for 50 MB of entries");
+    assert_eq!(place.verify().await.unwrap().tree_size, 1000);
 }

@@ -273,6 +273,37 @@ async fn removed_added_swapped_and_renamed_rows_are_found_and_named(store: Store
     }
 }
 
+/// Flipped bytes can make another type of a value than its table takes.
+#[tokio::test]
+async fn a_value_of_another_type_is_found_and_named_in_a_file() {
+    let place = filled(Store::Sqlite, 20).await;
+    let whole = place.save().await;
+    for value in ["'é' || char(0) || 'é'", "CAST(entry AS TEXT)", "NULL", "17", "0.5"] {
+        for (table, key, column, at, expected) in [
+            ("entries", "log_index", "entry", 7, Damage::EntryChanged { log_index: 7 }),
+            ("entries", "log_index", "entry", 19, Damage::EntryChanged { log_index: 19 }),
+            ("hashes", "position", "hash", 0, Damage::HashMissing { level: 0, index: 0, position: 0 }),
+        ] {
+            place.restore(whole).await;
+            let replace = format!(
+                "CREATE TABLE other ({key} INTEGER PRIMARY KEY, {column}); INSERT INTO other SELECT * FROM {table};
+                 UPDATE other SET {column} = {} WHERE {key} = {at};
+                 DROP TABLE {table}; ALTER TABLE other RENAME TO {table}",
+                value.replace("entry", column)
+            );
+            place.tamper(&replace).await;
+            let verified = place.verify().await;
+            match &verified {
+                // Bytes that are as they were, under another type, are no damage to what they say.
+                Ok(_) => assert_eq!(value, "CAST(entry AS TEXT)"),
+                Err(VerifyError::Damaged(Damage::HashCut { .. })) if table == "hashes" => {}
+                Err(VerifyError::Damaged(damage)) => assert_eq!(*damage, expected, "{value}"),
+                Err(_) => panic!("{table} {value}: {verified:?}"),
+            }
+        }
+    }
+}
+
 /// A log rewritten from the start and signed by another key, or by the right key over other entries.
 async fn another_log_in_its_place_does_not_verify(store: Store) {
     let (place, other) = (filled(store, 20).await, filled(store, 20).await);

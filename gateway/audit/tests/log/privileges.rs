@@ -50,6 +50,15 @@ async fn what_is_written_cannot_be_changed_by_the_account_that_writes() {
     log.inclusion_proof(7, 200).await.unwrap();
     log.close().await;
 
+    // The schema of a release before: the account cannot raise it, and is told what its owner has to do.
+    let older = "UPDATE lienthong_audit.meta SET value = '1' WHERE name = 'schema_version'";
+    sqlx::raw_sql(older).execute(&mut owner).await.unwrap();
+    let refused =
+        AuditLog::open(&location, place.key(), options()).await.expect_err("a log of an older schema was opened");
+    assert!(matches!(refused, AuditError::OlderSchema { found: 1, .. }), "{refused:?}");
+    let told = refused.to_string().split_once("UPDATE").map(|(_, rest)| format!("UPDATE{rest}")).unwrap();
+    sqlx::raw_sql(sqlx::AssertSqlSafe(told)).execute(&mut owner).await.unwrap();
+
     // A replaced key, and a log of one more replica.
     let newer = SigningKey::generate(crate::ORIGIN).unwrap();
     let verifier = newer.verifier().clone();

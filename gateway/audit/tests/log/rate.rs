@@ -9,6 +9,11 @@ use sqlx::{ConnectOptions, Connection};
 
 use crate::{Place, Server, Store, entry};
 
+/// What is measured with, unless `LIENTHONG_TEST_CALLERS` lists other numbers.
+const CALLERS: &str = "1,16,64,256";
+/// Entries made before the time is taken: to make one takes its caller longer than to append it takes the log.
+const ENTRIES: u64 = 1024;
+
 fn span() -> Duration {
     let seconds = std::env::var("LIENTHONG_TEST_RATE_SECONDS").ok().and_then(|text| text.parse().ok());
     Duration::from_secs(seconds.unwrap_or(4))
@@ -43,9 +48,11 @@ impl Measured {
 #[ignore = "a measurement: run it alone, in release"]
 async fn appends_per_second() {
     fdatasync().print("fdatasync of 4 KiB", "");
-    let server = Server::start(&[]);
+    let only = std::env::var("LIENTHONG_TEST_STORE").unwrap_or_default();
+    let callers = std::env::var("LIENTHONG_TEST_CALLERS").unwrap_or_else(|_| CALLERS.to_owned());
     for store in [Store::Sqlite, Store::Postgres] {
-        if store == Store::Postgres && server.is_none() {
+        let server = if store == Store::Postgres { Server::start(&[]) } else { None };
+        if !format!("{store:?}").contains(&only) || (store == Store::Postgres && server.is_none()) {
             continue;
         }
         // As in a hub, whoever writes is a task among others.
@@ -54,7 +61,7 @@ async fn appends_per_second() {
         bare.print(&format!("{store:?}, one-row transactions"), "");
         let own_place = place(store, &server).await;
         tokio::spawn(async move { one_caller(&own_place).await }).await.unwrap();
-        for callers in [1, 16, 64, 256] {
+        for callers in callers.split(',').map(|callers| callers.parse().unwrap()) {
             appends(&place(store, &server).await, callers, &bare).await;
         }
     }
@@ -166,14 +173,15 @@ async fn one_caller(place: &Place) {
 
 async fn appends(place: &Place, callers: u64, bare: &Measured) {
     let log = Arc::new(place.open().await);
+    let entries: Arc<Vec<_>> = Arc::new((0..ENTRIES).map(entry).collect());
     let started = Instant::now();
     let tasks: Vec<_> = (0..callers)
         .map(|caller| {
-            let log = log.clone();
+            let (log, entries) = (log.clone(), entries.clone());
             tokio::spawn(async move {
                 let mut waits = Vec::new();
                 while started.elapsed() < span() {
-                    let entry = entry(caller * 1_000_000 + waits.len() as u64);
+                    let entry = entries[(caller as usize * 61 + waits.len()) % entries.len()].clone();
                     let begun = Instant::now();
                     log.append(entry).await.unwrap();
                     waits.push(begun.elapsed());
