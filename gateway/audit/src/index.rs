@@ -152,7 +152,7 @@ impl Index {
                 continue;
             }
             let end = tree_size.min(block.end() + CHUNK).min(block.limit());
-            let entries = readers.acquire().await?.session().packed_entries(&(block.end()..end)).await?;
+            let entries = readers.acquire().await?.session().entries_within(&(block.end()..end)).await?;
             block.add(&entries, end);
             progress(end);
             tokio::task::yield_now().await;
@@ -289,7 +289,7 @@ impl Index {
             let mut block = Block::new(number, self.block_size);
             while !block.is_full() {
                 let end = block.limit().min(block.end() + CHUNK);
-                let entries = readers.acquire().await?.session().packed_entries(&(block.end()..end)).await?;
+                let entries = readers.acquire().await?.session().entries_within(&(block.end()..end)).await?;
                 block.add(&entries, end);
             }
             self.write(log, &block, true).await?;

@@ -394,7 +394,16 @@ impl Session<'_> {
         Ok(unsigned(rows))
     }
 
-    /// The entries in a range of indices, ascending: fast, for whoever reads all.
+    /// The entries in a range of indices, ascending, for whoever may stop waiting.
+    pub(crate) async fn entries_within(&mut self, range: &Range<u64>) -> Result<Packed, sqlx::Error> {
+        match self {
+            Self::Sqlite(connection) => sqlite::packed(connection, sqlite::PACKED_ENTRIES, range).await,
+            Self::Postgres(connection, log) => postgres::entries_within(connection, *log, range).await,
+        }
+    }
+
+    /// The entries in a range of indices, ascending: fast, for whoever reads all over a connection of its own. In PostgreSQL a
+    /// connection on which this was given up cannot be used again.
     pub(crate) async fn packed_entries(&mut self, range: &Range<u64>) -> Result<Packed, sqlx::Error> {
         match self {
             Self::Sqlite(connection) => sqlite::packed(connection, sqlite::PACKED_ENTRIES, range).await,
@@ -402,7 +411,7 @@ impl Session<'_> {
         }
     }
 
-    /// The rows of hashes that begin in a range of positions, ascending: fast, for whoever reads all.
+    /// The rows of hashes that begin in a range of positions, ascending, as [`Self::packed_entries`].
     async fn packed_runs(&mut self, positions: &Range<u64>) -> Result<Packed, sqlx::Error> {
         match self {
             Self::Sqlite(connection) => sqlite::packed(connection, sqlite::PACKED_RUNS, positions).await,

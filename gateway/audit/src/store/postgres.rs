@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use futures::TryStreamExt;
 use sqlx::postgres::PgConnectOptions;
-use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, Row};
 
 use super::runs::{RUN_MAX, run_count};
 use super::{Batch, Location, LogId, Packed, SCHEMA_VERSION, signed};
@@ -403,6 +403,21 @@ pub(super) async fn next_entries(
                   WHERE log_id = $1 AND log_index >= $2 AND log_index < $3 ORDER BY log_index LIMIT $4";
     let query = sqlx::query_as(select).bind(log).bind(range.start as i64).bind(range.end as i64);
     query.bind(i64::from(count_max)).fetch_all(connection).await
+}
+
+pub(super) async fn entries_within(
+    connection: &mut PgConnection,
+    log: LogId,
+    range: &Range<u64>,
+) -> Result<Packed, sqlx::Error> {
+    let select = "SELECT log_index, entry FROM entries
+                  WHERE log_id = $1 AND log_index >= $2 AND log_index < $3 ORDER BY log_index";
+    let query = sqlx::query(select).bind(log).bind(range.start as i64).bind(range.end as i64);
+    let (mut rows, mut packed) = (query.fetch(connection), Packed::default());
+    while let Some(row) = rows.try_next().await? {
+        packed.push(row.try_get::<i64, _>(0)? as u64, row.try_get(1)?);
+    }
+    Ok(packed)
 }
 
 /// A connection that removes entry bodies.

@@ -15,6 +15,7 @@ crate::on_both_stores! {
     what_was_just_appended_is_found_at_once,
     an_entry_without_caller_time_or_purpose_is_found_only_where_nothing_of_these_is_asked,
     a_period_holds_its_beginning_and_not_its_end,
+    searches_given_up_at_any_moment_harm_none_that_follow,
 }
 
 const COUNT: u64 = 6000;
@@ -262,5 +263,25 @@ async fn a_period_holds_its_beginning_and_not_its_end(store: Store) {
     let page = log.search(&Filter { from, until, ..Filter::default() }, 100, "").await.unwrap();
     // Entry 3 and 10 are two hours early; 5 to 8 are in their order.
     assert_eq!(page.entries.iter().map(|logged| logged.log_index).collect::<Vec<_>>(), [8, 7, 6, 5]);
+    log.close().await;
+}
+
+async fn searches_given_up_at_any_moment_harm_none_that_follow(store: Store) {
+    let place = Place::empty(store).await;
+    let log = place.open_with(Options { reader_count_max: 2, ..Options::default() }).await;
+    let all = Filter::default();
+    let (mut given_up, mut count) = (0, 0);
+    for micros in (0..30_u64).map(|round| 200 * round) {
+        fill(&log, count..count + 150).await;
+        count += 150;
+        let search = log.search(&all, 50, "");
+        match tokio::time::timeout(std::time::Duration::from_micros(micros), search).await {
+            Ok(found) => assert_eq!(found.unwrap().entries[0].log_index, count - 1),
+            Err(_) => given_up += 1,
+        }
+        let found = log.search(&all, 50, "").await.unwrap();
+        assert_eq!(found.entries[0].log_index, count - 1);
+    }
+    assert!(given_up > 2, "{given_up} searches were given up");
     log.close().await;
 }
