@@ -2,18 +2,21 @@
 //! tree is whole, and the log goes on by itself. The faults are injected by `strace`.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
 use audit::{AppendError, AuditLog, Options, SigningKey};
 use prost::Message;
+use proto::audit::v1::Entry;
 
 use crate::{Place, Store, entry};
 
 const PATH: &str = "LIENTHONG_TEST_FAULT_PATH";
 const KEY: &str = "LIENTHONG_TEST_FAULT_KEY";
 const LIMIT: &str = "LIENTHONG_TEST_FAULT_BYTES";
+const LARGE: &str = "LIENTHONG_TEST_FAULT_LARGE";
 /// Rounds of a child; in each some entries are appended at once.
 const ROUNDS: u64 = 12;
 const TOGETHER: u64 = 3;
@@ -33,6 +36,14 @@ const FAULTS: [(&str, &str); 10] = [
 
 fn long() -> bool {
     std::env::var("LIENTHONG_TESTS").is_ok_and(|tests| tests == "long")
+}
+
+/// Entries of these numbers are large: together twice as much as is moved out of the write-ahead log at a time.
+const LARGE_NUMBERS: Range<u64> = 5000..5100;
+
+fn numbered(number: u64) -> Entry {
+    let large = Entry { method: "x".repeat(50_000), ..entry(number) };
+    if LARGE_NUMBERS.contains(&number) { large } else { entry(number) }
 }
 
 /// Run by the tests below as its own process: opens the log, appends, publishes it as files, and prints `ack index number` for
@@ -66,6 +77,13 @@ async fn append_through_a_fault() {
         }
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
+    let large = if std::env::var(LARGE).is_ok() { LARGE_NUMBERS } else { 0..0 };
+    for number in large {
+        match log.append(numbered(number)).await {
+            Ok(appended) => println!("ack {} {number}", appended.log_index),
+            Err(error) => println!("failed {number}: {error}"),
+        }
+    }
     // It went on by itself; a new connection may have met the fault once more.
     let mut last = log.append(entry(1000)).await;
     for _ in 0..3 {
@@ -79,7 +97,7 @@ async fn append_through_a_fault() {
 }
 
 /// The child, under `strace` with these arguments, looking at nothing but the files of the log.
-fn child(place: &Place, strace: &[&str]) -> std::process::Output {
+fn child(place: &Place, strace: &[&str], large: bool) -> std::process::Output {
     let file = place.address();
     let mut command = Command::new("strace");
     command.args(["-f", "-qq"]).args(strace);
@@ -105,6 +123,7 @@ fn child(place: &Place, strace: &[&str]) -> std::process::Output {
         .args(["--exact", "faults::append_through_a_fault", "--ignored", "--nocapture", "--test-threads=1"])
         .env(PATH, &file)
         .env(KEY, place.key().to_text().as_str())
+        .envs(large.then_some((LARGE, "yes")))
         .output()
         .unwrap()
 }
@@ -114,10 +133,10 @@ fn text(output: &std::process::Output) -> String {
 }
 
 /// How often the busiest thread of the child makes the call, when nothing fails: `strace` counts in each thread.
-async fn calls(call: &str) -> u64 {
+async fn calls(call: &str, large: bool) -> u64 {
     let place = Place::empty(Store::Sqlite).await;
     let trace = place.directory.path().join("trace");
-    let output = child(&place, &["-e", &format!("trace={call}"), "-o", trace.to_str().unwrap()]);
+    let output = child(&place, &["-e", &format!("trace={call}"), "-o", trace.to_str().unwrap()], large);
     assert!(output.status.success(), "{}", text(&output));
     let mut threads = BTreeMap::<String, u64>::new();
     for line in std::fs::read_to_string(trace).unwrap().lines() {
@@ -138,7 +157,7 @@ async fn check(place: &Place, printed: &str, context: &str) -> usize {
     let log = place.open().await;
     for (index, number) in &acks {
         let logged = log.entry(*index).await.unwrap_or_else(|error| panic!("{index}: {error}: {context}"));
-        assert_eq!(logged.entry_bytes, entry(*number).encode_to_vec(), "{context}");
+        assert_eq!(logged.entry_bytes, numbered(*number).encode_to_vec(), "{context}");
     }
     log.append(entry(2000)).await.unwrap();
     log.close().await;
@@ -155,13 +174,13 @@ async fn each_call_failing_once() {
     let mut lines = Vec::new();
     let (mut all_runs, mut all_acknowledged) = (0, 0);
     for (call, error) in FAULTS {
-        let count = calls(call).await;
+        let count = calls(call, false).await;
         let step = if long() { 1 } else { (count / 2).max(1) };
         let (mut runs, mut refused, mut unpublished, mut unopened, mut acknowledged) = (0, 0, 0, 0, 0);
         for when in (1..=count).step_by(step as usize) {
             let place = Place::empty(Store::Sqlite).await;
             let inject = format!("inject={call}:error={error}:when={when}");
-            let output = child(&place, &["-o", "/dev/null", "-e", &format!("trace={call}"), "-e", &inject]);
+            let output = child(&place, &["-o", "/dev/null", "-e", &format!("trace={call}"), "-e", &inject], false);
             let printed = text(&output);
             let context = format!("{call} number {when} failing with {error}:\n{printed}");
             assert!(output.status.success(), "{context}");
@@ -185,6 +204,31 @@ async fn each_call_failing_once() {
     lines.iter().for_each(|line| println!("{line}"));
     println!("{all_runs} faults, {all_acknowledged} entries acknowledged, none lost, no broken tree");
     assert!(all_runs >= FAULTS.len() - 2);
+}
+
+/// As above, while pages are moved out of the write-ahead log beside the writer: some of the calls, in every thread.
+#[tokio::test]
+async fn calls_failing_while_pages_are_moved() {
+    if Command::new("strace").arg("-V").output().is_err() {
+        println!("not tested: there is no strace");
+        return;
+    }
+    let (mut runs, mut acknowledged) = (0, 0);
+    for (call, error) in [("fsync", "EIO"), ("pwrite64", "EIO"), ("pwrite64", "ENOSPC"), ("openat", "EIO")] {
+        let count = calls(call, true).await;
+        let step = (count / if long() { 100 } else { 2 }).max(1);
+        for when in (1..=count).step_by(step as usize) {
+            let place = Place::empty(Store::Sqlite).await;
+            let inject = format!("inject={call}:error={error}:when={when}");
+            let output = child(&place, &["-o", "/dev/null", "-e", &format!("trace={call}"), "-e", &inject], true);
+            let printed = text(&output);
+            let context = format!("{call} number {when} failing with {error}:\n{printed}");
+            assert!(output.status.success(), "{context}");
+            acknowledged += check(&place, &printed, &context).await;
+            runs += 1;
+        }
+    }
+    println!("{runs} faults, {acknowledged} entries acknowledged, none lost, no broken tree");
 }
 
 /// Run by the test below as its own process, in which no file may grow beyond some bytes: a disk that is full, to a database.
