@@ -29,8 +29,10 @@ mod sqlite;
 
 /// Changes whenever the terms or the tables do; an index of another version is made anew.
 const VERSION: i64 = 3;
-/// Entries read at a time; whoever waits for the same thread of the runtime waits no longer than that takes.
+/// Entries read at a time.
 const CHUNK: u64 = 128;
+/// Entries taken in at a time; whoever waits for the same thread of the runtime waits no longer than that takes.
+const STEP: usize = 4;
 /// Blocks looked at together: at first, and at most.
 const BLOCKS_MIN: u64 = 8;
 const BLOCKS_MAX: u64 = 256;
@@ -153,9 +155,12 @@ impl Index {
             }
             let end = tree_size.min(block.end() + CHUNK).min(block.limit());
             let entries = readers.acquire().await?.session().entries_within(&(block.end()..end)).await?;
-            block.add(&entries, end);
+            for step in entries.iter().collect::<Vec<_>>().chunks(STEP) {
+                block.add(step);
+                tokio::task::yield_now().await;
+            }
+            block.read_to(end);
             progress(end);
-            tokio::task::yield_now().await;
         }
         Ok(())
     }
@@ -290,7 +295,8 @@ impl Index {
             while !block.is_full() {
                 let end = block.limit().min(block.end() + CHUNK);
                 let entries = readers.acquire().await?.session().entries_within(&(block.end()..end)).await?;
-                block.add(&entries, end);
+                block.add(&entries.iter().collect::<Vec<_>>());
+                block.read_to(end);
             }
             self.write(log, &block, true).await?;
         }

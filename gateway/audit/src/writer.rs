@@ -167,6 +167,8 @@ impl Writer {
                     // A caller that has gone away leaves its entry in the log.
                     let _ = pending.reply.send(Ok(appended));
                 }
+                // Those who follow the log after those who wait for it.
+                self.newest.send_modify(|_| ());
             }
             Err(error) => {
                 let error = Arc::new(error);
@@ -205,7 +207,11 @@ impl Writer {
         if dropped_head.is_none() {
             self.last_kept = Some(Instant::now());
         }
-        self.newest.send_replace(Arc::new(checkpoint));
+        // Who is answered finds a checkpoint with the entry in it.
+        self.newest.send_if_modified(|newest| {
+            *newest = Arc::new(checkpoint);
+            false
+        });
         Ok(appended)
     }
 

@@ -12,7 +12,6 @@ use prost::Message;
 use proto::audit::v1::Entry;
 
 use crate::search::{self, Term, Terms};
-use crate::store::Packed;
 
 /// Buckets of a block.
 pub(super) const BUCKETS: u64 = 1024;
@@ -61,11 +60,12 @@ impl Block {
         self.length == self.size
     }
 
-    /// Reads the entries up to an index; those whose bodies were removed are not among them.
-    pub(super) fn add(&mut self, entries: &Packed, end: u64) {
-        for (log_index, bytes) in entries.iter() {
+    /// Takes in the entries that follow; those whose bodies were removed are not among them.
+    pub(super) fn add(&mut self, entries: &[(u64, &[u8])]) {
+        for (log_index, bytes) in entries {
+            self.read_to(log_index + 1);
             // An entry that cannot be read cannot be found; saying so is the verifier's part.
-            let Ok(entry) = Entry::decode(bytes) else { continue };
+            let Ok(entry) = Entry::decode(*bytes) else { continue };
             let place = log_index - self.start();
             for term in search::terms_of(&entry) {
                 self.postings.entry(term).or_default().push(place as u16);
@@ -74,6 +74,10 @@ impl Block {
                 self.spans.add(place, search::micros(time));
             }
         }
+    }
+
+    /// There is nothing else before an index.
+    pub(super) fn read_to(&mut self, end: u64) {
         self.length = end - self.start();
     }
 

@@ -5,6 +5,8 @@ use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use audit::AuditLog;
+use proto::audit::v1::Entry;
 use sqlx::{ConnectOptions, Connection};
 
 use crate::{Place, Server, Store, entry};
@@ -13,6 +15,10 @@ use crate::{Place, Server, Store, entry};
 const CALLERS: &str = "1,16,64,256";
 /// Entries made before the time is taken: to make one takes its caller longer than to append it takes the log.
 const ENTRIES: u64 = 1024;
+/// Turns of callers and of one-row transactions with each other, so that both meet the same disk.
+const TURNS: u32 = 8;
+/// Before a turn of one-row transactions, nobody follows the log any more.
+const REST: Duration = Duration::from_millis(250);
 
 fn span() -> Duration {
     let seconds = std::env::var("LIENTHONG_TEST_RATE_SECONDS").ok().and_then(|text| text.parse().ok());
@@ -56,13 +62,10 @@ async fn appends_per_second() {
             continue;
         }
         // As in a hub, whoever writes is a task among others.
-        let bare_place = place(store, &server).await;
-        let bare = tokio::spawn(async move { one_row_transactions(&bare_place).await }).await.unwrap();
-        bare.print(&format!("{store:?}, one-row transactions"), "");
         let own_place = place(store, &server).await;
         tokio::spawn(async move { one_caller(&own_place).await }).await.unwrap();
         for callers in callers.split(',').map(|callers| callers.parse().unwrap()) {
-            appends(&place(store, &server).await, callers, &bare).await;
+            appends(&place(store, &server).await, callers).await;
         }
     }
 }
@@ -135,15 +138,6 @@ impl Bare {
     }
 }
 
-async fn one_row_transactions(place: &Place) -> Measured {
-    let (mut bare, value) = (Bare::open(place).await, prost::Message::encode_to_vec(&entry(0)));
-    let (started, mut waits) = (Instant::now(), Vec::new());
-    while started.elapsed() < span() {
-        waits.push(bare.write(&value).await);
-    }
-    Measured::of(waits, started.elapsed())
-}
-
 /// One caller, and one-row transactions in turns with it, so that both meet the same disk.
 async fn one_caller(place: &Place) {
     let (mut bare, value) = (Bare::open(place).await, prost::Message::encode_to_vec(&entry(0)));
@@ -171,37 +165,66 @@ async fn one_caller(place: &Place) {
     );
 }
 
-async fn appends(place: &Place, callers: u64, bare: &Measured) {
+/// One caller's appends. It takes its next entry while it waits: what is measured is the log.
+async fn append_for(log: Arc<AuditLog>, entries: Arc<Vec<Entry>>, turn: Duration, first: usize) -> Vec<Duration> {
+    let at = |number: usize| entries[(61 * first + number) % entries.len()].clone();
+    let (started, mut waits, mut next) = (Instant::now(), Vec::new(), at(0));
+    while started.elapsed() < turn {
+        let begun = Instant::now();
+        let append = async {
+            log.append(std::mem::take(&mut next)).await.unwrap();
+            begun.elapsed()
+        };
+        let (wait, following) = futures::join!(append, async { at(waits.len() + 1) });
+        waits.push(wait);
+        next = following;
+    }
+    waits
+}
+
+async fn appends(place: &Place, callers: u64) {
+    let (mut bare, value) = (Bare::open(place).await, prost::Message::encode_to_vec(&entry(0)));
     let log = Arc::new(place.open().await);
     let entries: Arc<Vec<_>> = Arc::new((0..ENTRIES).map(entry).collect());
-    let started = Instant::now();
-    let tasks: Vec<_> = (0..callers)
-        .map(|caller| {
-            let (log, entries) = (log.clone(), entries.clone());
-            tokio::spawn(async move {
-                let mut waits = Vec::new();
-                while started.elapsed() < span() {
-                    let entry = entries[(caller as usize * 61 + waits.len()) % entries.len()].clone();
-                    let begun = Instant::now();
-                    log.append(entry).await.unwrap();
-                    waits.push(begun.elapsed());
-                }
-                waits
-            })
-        })
-        .collect();
-    let waits: Vec<Duration> = futures::future::join_all(tasks).await.into_iter().flat_map(Result::unwrap).collect();
-    let measured = Measured::of(waits, started.elapsed());
+    let turn = span() / TURNS;
+    let (mut waits, mut bare_waits, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut elapsed, mut bare_elapsed) = (Duration::ZERO, Duration::ZERO);
+    let mut started = Instant::now();
+    for _ in 0..TURNS {
+        tokio::time::sleep(REST).await;
+        started = Instant::now();
+        let mut rows = Vec::new();
+        while started.elapsed() < turn {
+            rows.push(bare.write(&value).await);
+        }
+        let row_rate = rows.len() as f64 / started.elapsed().as_secs_f64();
+        bare_elapsed += started.elapsed();
+        bare_waits.extend(rows);
+        started = Instant::now();
+        let append = |caller| append_for(Arc::clone(&log), Arc::clone(&entries), turn, caller as usize);
+        let tasks = (0..callers).map(|caller| tokio::spawn(append(caller)));
+        let appended: Vec<Duration> =
+            futures::future::join_all(tasks.collect::<Vec<_>>()).await.into_iter().flat_map(Result::unwrap).collect();
+        ratios.push(appended.len() as f64 / started.elapsed().as_secs_f64() / row_rate);
+        elapsed += started.elapsed();
+        waits.extend(appended);
+    }
+    let (measured, bare) = (Measured::of(waits, elapsed), Measured::of(bare_waits, bare_elapsed));
+    ratios.sort_by(f64::total_cmp);
+    let ended = started + turn;
     log.close().await;
-    let lag = started.elapsed().saturating_sub(span());
+    let lag = ended.elapsed();
     let begun = Instant::now();
     let report = place.verify().await.unwrap();
     let verified = report.tree_size as f64 / begun.elapsed().as_secs_f64();
     let (log_bytes, index_bytes) = bytes(place).await;
     let count = measured.count;
     let beside = format!(
-        "{:.1} x the one-row rate, wait {:.2} x; index {lag:.1?} behind; verified {verified:.0}/s; {} + {} bytes an entry",
-        measured.rate / bare.rate,
+        "{:.1} ({:.1} to {:.1}) x the one-row rate of {:.0}/s, wait {:.2} x; index {lag:.1?} behind; verified {verified:.0}/s; {} + {} bytes an entry",
+        ratios[ratios.len() / 2],
+        ratios[0],
+        ratios[ratios.len() - 1],
+        bare.rate,
         measured.median.as_secs_f64() / bare.median.as_secs_f64(),
         log_bytes / count,
         index_bytes / count
