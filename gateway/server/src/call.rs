@@ -33,9 +33,7 @@ pub(crate) fn begin(
     let peer =
         extensions.get::<Peer>().ok_or_else(|| status::from_identity(crate::identity::IdentityError::NoCertificate))?;
     let headers: &HeaderMap = metadata.as_ref();
-    let span = telemetry::call_span(method, headers);
-    span.record("lienthong.agency", peer.caller.agency.to_string());
-    span.record("lienthong.system", &peer.caller.system);
+    let span = telemetry::call_span(method, &peer.caller, headers);
     let trace = telemetry::trace(&span, headers);
     if trace.is_sampled()
         && let Some(kept) = extensions.get::<TraceKept>()

@@ -147,7 +147,7 @@ impl PublishedLog {
             }
         };
         let received = Instant::now();
-        let span = telemetry::call_span(METHOD, headers);
+        let span = telemetry::call_span(METHOD, &peer.caller, headers);
         let call = Call {
             method: METHOD.to_owned(),
             caller: peer.caller.clone(),

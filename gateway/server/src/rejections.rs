@@ -44,9 +44,23 @@ pub(crate) async fn record(
     if reason == NOT_RECORDED || reason == admission::TOO_MANY_CALLS {
         return response;
     }
+    // Boxed: it is large, and most calls never come here.
+    Box::pin(rejected(hub, peer, path, headers, timeouts, error, reason)).await
+}
+
+/// Records an error that nobody has recorded, and gives the answer.
+async fn rejected(
+    hub: &Hub,
+    peer: &Peer,
+    path: &str,
+    headers: &HeaderMap,
+    timeouts: Timeouts,
+    error: Status,
+    reason: String,
+) -> Response<Body> {
     let method = known_method(hub, path);
     let received = Instant::now();
-    let span = telemetry::call_span(&method, headers);
+    let span = telemetry::call_span(&method, &peer.caller, headers);
     let call = query::Call {
         caller: peer.caller.clone(),
         certificate_sha256: peer.certificate_sha256.clone(),

@@ -1,5 +1,6 @@
 //! Log lines on standard error, spans and metrics to OTLP when configured, and W3C trace context from callers.
 
+use access::Caller;
 use anyhow::Context;
 use http::HeaderMap;
 use opentelemetry::{
@@ -141,7 +142,7 @@ pub(crate) fn pass_on(metadata: &mut tonic::metadata::MetadataMap) {
 }
 
 /// The span of one call, a child of the caller's when it sent a trace context.
-pub(crate) fn call_span(method: &str, headers: &HeaderMap) -> Span {
+pub(crate) fn call_span(method: &str, caller: &Caller, headers: &HeaderMap) -> Span {
     let span = tracing::info_span!(
         "call",
         otel.name = method,
@@ -149,8 +150,8 @@ pub(crate) fn call_span(method: &str, headers: &HeaderMap) -> Span {
         rpc.system.name = "grpc",
         rpc.method = method,
         rpc.response.status_code = tracing::field::Empty,
-        lienthong.agency = tracing::field::Empty,
-        lienthong.system = tracing::field::Empty,
+        lienthong.agency = caller.agency.as_str(),
+        lienthong.system = caller.system,
     );
     let parent = TraceContextPropagator::new().extract(&Headers(headers));
     if parent.span().span_context().is_valid() {

@@ -140,7 +140,8 @@ impl Tokens {
         let stated = jsonwebtoken::dangerous::insecure_decode_claims::<Issuer>(token);
         let issuer = stated.map_err(|_| TokenError::Malformed)?.iss;
         let provider = self.by_issuer.get(&issuer).ok_or(TokenError::UnknownIssuer)?;
-        provider.prove(token, &key_id, agency).await.map(Some)
+        // Boxed: it is large, and most calls carry no token.
+        Box::pin(provider.prove(token, &key_id, agency)).await.map(Some)
     }
 }
 

@@ -42,16 +42,10 @@ enum Wanted {
 /// What leaves.
 pub(crate) struct Answer {
     response: wire::FetchResponse,
-    /// Paths of the fields that leave.
-    fields: Vec<String>,
+    /// The fields that leave.
+    fields: FieldSet,
     /// Who was found by a search.
     found: Vec<log::SubjectHash>,
-}
-
-impl Answer {
-    fn fields_released(&self) -> Vec<String> {
-        if self.response.records.is_empty() { Vec::new() } else { self.fields.clone() }
-    }
 }
 
 impl From<wire::FetchRequest> for Question {
@@ -119,7 +113,7 @@ impl Lent {
             retrieved_at: Some(query::timestamp(fetched.retrieved_at)),
             records: convert::records(&record.record_type, fetched.records),
         };
-        Ok(Answer { response, fields: record.record_type.paths_of(&fields), found })
+        Ok(Answer { response, fields, found })
     }
 
     /// The fields again, if all of them may be had for this.
@@ -195,6 +189,14 @@ impl Lent {
         answer
     }
 
+    /// Paths of the fields that leave.
+    fn fields_released(&self, asked: &Question, answer: &Result<Answer, SourceError>) -> Vec<String> {
+        let released = answer.as_ref().ok().filter(|answer| !answer.response.records.is_empty());
+        let record = self.adapter.describe().record(&asked.record_type);
+        let paths = record.zip(released).map(|(record, answer)| record.record_type.paths_of(&answer.fields));
+        paths.unwrap_or_default()
+    }
+
     /// What is recorded of a call.
     fn entry(&self, call: &Call, asked: &Question, answer: &Result<Answer, SourceError>) -> log::Entry {
         let kind = match asked.wanted {
@@ -209,7 +211,7 @@ impl Lent {
         entry.accesses = vec![log::Access {
             record_type: asked.record_type.clone(),
             fields_asked: asked.fields.clone(),
-            fields_released: answer.as_ref().map(Answer::fields_released).unwrap_or_default(),
+            fields_released: self.fields_released(asked, answer),
             ..Default::default()
         }];
         let (outcome, found) = match answer {

@@ -79,7 +79,7 @@ impl AdapterHandler {
             let (_waiting, gone) = oneshot::channel::<()>();
             let (caller, deadline) = (call.caller.clone(), call.deadline);
             let work = async move { lent.recorded(&call, &asked, gone).await.map_err(|error| convert::status(&error)) };
-            self.limit.to_the_end(&caller, deadline, span, work).await?
+            self.limit.to_the_end(&caller, deadline, span, Box::pin(work)).await?
         };
         Ok(Response::new(answer.into()))
     }
