@@ -63,6 +63,8 @@ notes! {
     DetailDropped "detail_dropped" Lossy;
     /// The encoding cannot say whether a word starts with a capital (toned capitals of TCVN3).
     CaseUnknown "case_unknown" Lossy;
+    /// A day was taken from a time that is not midnight; in another time zone it is another day.
+    TimeDropped "time_dropped" Lossy;
     /// The old commune was divided; the default part was taken.
     CommuneDivided "commune_divided" Lossy;
     /// The old unit has no unit of today recorded for it.

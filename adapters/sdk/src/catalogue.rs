@@ -174,10 +174,11 @@ FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid \
 LEFT JOIN pg_type b ON t.typtype = 'd' AND b.oid = t.typbasetype \
 WHERE a.attrelid = to_regclass($1) AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum";
 
+/// The keys are asked for by constants: by the columns found, the server would open every table it has for each of them.
 const MYSQL: &str = "\
 SELECT CAST(c.COLUMN_NAME AS CHAR), CAST(c.DATA_TYPE AS CHAR), '', CAST(c.CHARACTER_MAXIMUM_LENGTH AS SIGNED), \
-EXISTS (SELECT 1 FROM information_schema.STATISTICS s WHERE s.TABLE_SCHEMA = c.TABLE_SCHEMA \
-AND s.TABLE_NAME = c.TABLE_NAME AND s.COLUMN_NAME = c.COLUMN_NAME AND s.SEQ_IN_INDEX = 1) \
+EXISTS (SELECT 1 FROM information_schema.STATISTICS s WHERE s.TABLE_SCHEMA = COALESCE(?, DATABASE()) \
+AND s.TABLE_NAME = ? AND s.COLUMN_NAME = c.COLUMN_NAME AND s.SEQ_IN_INDEX = 1) \
 FROM information_schema.COLUMNS c WHERE c.TABLE_SCHEMA = COALESCE(?, DATABASE()) AND c.TABLE_NAME = ? \
 ORDER BY c.ORDINAL_POSITION";
 
@@ -190,7 +191,10 @@ async fn columns(database: &Database, table: &str) -> Result<Vec<Column>, Failur
     let (schema, name) = split(table);
     let (sql, binds) = match database.engine() {
         Engine::Postgres => (POSTGRES, vec![Bind::Text(Some(crate::query::quoted(Engine::Postgres, table)))]),
-        Engine::MySql => (MYSQL, vec![Bind::Text(schema), Bind::Text(Some(name))]),
+        Engine::MySql => {
+            let binds = [Bind::Text(schema), Bind::Text(Some(name))];
+            (MYSQL, [binds.clone(), binds].concat())
+        }
         Engine::Sqlite => {
             let schema = schema.unwrap_or_else(|| "main".to_owned());
             (SQLITE, vec![Bind::Text(Some(schema)), Bind::Text(Some(name))])

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use chrono::{DateTime, FixedOffset, NaiveDateTime, NaiveTime, Utc};
-use normalize::{Converted, Defect, Encoding, Notes};
+use normalize::{Converted, Defect, Encoding, Note, Notes};
 use rust_decimal::Decimal;
 
 /// A cell. NULL and empty text mean the same to every reader.
@@ -55,8 +55,8 @@ impl Cell {
             Self::Decimal(number) => return Ok(Some(number_text(number.normalize().to_string()))),
             Self::Bool(flag) => plain(if *flag { "1" } else { "0" }.to_owned()),
             Self::Date(date) => return Ok(Some(native(date.as_str().into()))),
-            Self::DateTime(time) => return Ok(Some(native(day(*time)))),
-            Self::Instant(time) => return Ok(Some(native(day(time.with_timezone(&time_zone).naive_local())))),
+            Self::DateTime(time) => return Ok(Some(day(*time))),
+            Self::Instant(time) => return Ok(Some(day(time.with_timezone(&time_zone).naive_local()))),
         };
         let empty = converted.value.trim().is_empty();
         Ok((!empty).then(|| converted.map(|text| CellText { text, native_date: false, number: false })))
@@ -132,8 +132,12 @@ fn native(text: Cow<'_, str>) -> Converted<CellText<'_>> {
     Converted { value: CellText { text, native_date: true, number: false }, notes: Notes::NONE }
 }
 
-fn day(time: NaiveDateTime) -> Cow<'static, str> {
-    time.format("%Y-%m-%d").to_string().into()
+/// The day of a time. Where it is not midnight nobody says that the register means that day: what was midnight where the row was
+/// written may be another day's evening where it is read.
+fn day(time: NaiveDateTime) -> Converted<CellText<'static>> {
+    let mut day = native(time.format("%Y-%m-%d").to_string().into());
+    day.notes.insert_if(time.time() != NaiveTime::MIN, Note::TimeDropped);
+    day
 }
 
 fn midnight(day: &str) -> Option<NaiveDateTime> {
@@ -146,4 +150,31 @@ fn local_time(text: &str) -> Option<NaiveDateTime> {
         .iter()
         .find_map(|format| NaiveDateTime::parse_from_str(text.trim(), format).ok())
         .or_else(|| midnight(text.trim()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn day_and_notes(cell: &Cell, hours_east: i32) -> (String, Notes) {
+        let zone = FixedOffset::east_opt(hours_east * 3600).unwrap();
+        let read = cell.text(Encoding::Utf8, zone, false).unwrap().unwrap();
+        assert!(read.value.native_date);
+        (read.value.text.into_owned(), read.notes)
+    }
+
+    #[test]
+    fn a_day_taken_from_a_time_other_than_midnight_says_so() {
+        let at = |text: &str| local_time(text).unwrap();
+        let noted = Notes::from(Note::TimeDropped);
+        assert_eq!(day_and_notes(&Cell::DateTime(at("1985-03-07 00:00:00")), 7), ("1985-03-07".into(), Notes::NONE));
+        // Midnight of Việt Nam, kept in UTC without a word of it.
+        assert_eq!(day_and_notes(&Cell::DateTime(at("1985-03-06 17:00:00")), 7), ("1985-03-06".into(), noted));
+        let instant = Cell::Instant(at("1985-03-06 17:00:00").and_utc());
+        assert_eq!(day_and_notes(&instant, 7), ("1985-03-07".into(), Notes::NONE));
+        // Midnight in Sài Gòn in 1965, when it was eight hours east of Greenwich.
+        let instant = Cell::Instant(at("1965-03-06 16:00:00").and_utc());
+        assert_eq!(day_and_notes(&instant, 7), ("1965-03-06".into(), noted));
+        assert_eq!(day_and_notes(&instant, 8), ("1965-03-07".into(), Notes::NONE));
+    }
 }

@@ -27,12 +27,16 @@ fn known() -> Vec<Mapping> {
 }
 
 async fn drafted(database: &TestDatabase, record: &str, sample: bool) -> String {
+    drafted_of(database, record, sample, None).await
+}
+
+async fn drafted_of(database: &TestDatabase, record: &str, sample: bool, table: Option<&str>) -> String {
     let schema = Schema::builtin().unwrap();
     let record_type = schema.record_types().find(|known| known.name.ends_with(record)).unwrap().clone();
     let request = DraftRequest {
         source: "drafted".to_owned(),
         record_types: vec![record_type],
-        table: None,
+        table: table.map(str::to_owned),
         sample,
         known: known(),
     };
@@ -481,6 +485,42 @@ async fn what_a_card_says_is_read_where_it_is_written() {
             &["la_hien_hanh may mark the rows that count; to read no others: where = { la_hien_hanh = 1 }"],
             &database,
         );
+        database.remove().await;
+    }
+}
+
+/// Every table of some products numbers its rows in a column of the same name.
+#[tokio::test]
+async fn rows_of_equal_numbers_are_not_each_others() {
+    for database in databases().await {
+        database
+            .run(
+                "CREATE TABLE llx_adherent (rowid INTEGER NOT NULL PRIMARY KEY, lastname VARCHAR(50), firstname VARCHAR(50), birth DATE);
+                 INSERT INTO llx_adherent VALUES (1, 'Võ', 'Kim Lan', '1985-03-07'), (2, 'Bùi', 'Hữu Hùng', '1970-01-02');
+                 CREATE TABLE llx_adherent_extrafields (rowid INTEGER NOT NULL PRIMARY KEY, fk_object INTEGER NOT NULL, cccd VARCHAR(12));
+                 INSERT INTO llx_adherent_extrafields VALUES (1, 2, '079070000001'), (2, 1, '079185000002');",
+            )
+            .await;
+        let text = drafted_of(&database, ".Resident", true, Some("llx_adherent")).await;
+        has(&text, &["table = \"llx_adherent\"", "full_name = "], &database);
+        assert!(!text.contains("JOIN"), "{}: {text}", database.engine);
+        database.remove().await;
+    }
+}
+
+/// A table beside it whose key has the same name may be meant; no foreign key says so.
+#[tokio::test]
+async fn a_table_beside_that_nobody_declared_is_doubted() {
+    for database in databases().await {
+        database
+            .run(
+                "CREATE TABLE nhan_khau (ma_nk INTEGER NOT NULL PRIMARY KEY, ho_ten VARCHAR(50), ngay_sinh DATE, gioi_tinh VARCHAR(3));
+                 CREATE TABLE giay_to (ma_nk INTEGER NOT NULL PRIMARY KEY, so_cccd VARCHAR(12));",
+            )
+            .await;
+        let text = drafted_of(&database, ".Resident", false, Some("nhan_khau")).await;
+        let doubt = "#   DOUBT: no foreign key says that rows of giay_to belong to these";
+        has(&text, &["#   personal_id: so_cccd of giay_to", doubt], &database);
         database.remove().await;
     }
 }

@@ -99,15 +99,16 @@ JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = p.own \
 JOIN pg_attribute b ON b.attrelid = o.oid AND b.attnum = p.other \
 WHERE k.contype = 'f' ORDER BY k.oid, p.at";
 
+/// The tables beside the columns are read once and not for each column: the server opens every table for each such question.
 const MYSQL: &str = "\
 SELECT CAST(c.TABLE_NAME AS CHAR), CAST(t.TABLE_COMMENT AS CHAR), CAST(c.COLUMN_NAME AS CHAR), \
 CAST(c.DATA_TYPE AS CHAR), CAST(c.COLUMN_TYPE AS CHAR), CAST(c.CHARACTER_MAXIMUM_LENGTH AS SIGNED), \
-CAST(c.COLUMN_COMMENT AS CHAR), \
-EXISTS (SELECT 1 FROM information_schema.STATISTICS s WHERE s.TABLE_SCHEMA = c.TABLE_SCHEMA \
-AND s.TABLE_NAME = c.TABLE_NAME AND s.COLUMN_NAME = c.COLUMN_NAME AND s.SEQ_IN_INDEX = 1), \
-c.COLUMN_KEY = 'PRI', NULL \
-FROM information_schema.COLUMNS c JOIN information_schema.TABLES t \
-ON t.TABLE_SCHEMA = c.TABLE_SCHEMA AND t.TABLE_NAME = c.TABLE_NAME \
+CAST(c.COLUMN_COMMENT AS CHAR), i.COLUMN_NAME IS NOT NULL, c.COLUMN_KEY = 'PRI', NULL \
+FROM information_schema.COLUMNS c \
+JOIN (SELECT DISTINCT TABLE_NAME, TABLE_COMMENT FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE()) t \
+ON t.TABLE_NAME = c.TABLE_NAME \
+LEFT JOIN (SELECT DISTINCT TABLE_NAME, COLUMN_NAME FROM information_schema.STATISTICS \
+WHERE TABLE_SCHEMA = DATABASE() AND SEQ_IN_INDEX = 1) i ON i.TABLE_NAME = c.TABLE_NAME AND i.COLUMN_NAME = c.COLUMN_NAME \
 WHERE c.TABLE_SCHEMA = DATABASE() ORDER BY c.TABLE_NAME, c.ORDINAL_POSITION";
 
 const MYSQL_REFERENCES: &str = "\

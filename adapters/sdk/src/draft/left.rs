@@ -88,11 +88,13 @@ pub(super) fn beside_it(
             continue;
         }
         let forward = main.facts.references.iter().find(|reference| reference.table == table.facts.name);
-        let on: Vec<(String, String)> = match forward {
-            Some(reference) => reference.others.iter().cloned().zip(reference.columns.iter().cloned()).collect(),
+        let (on, declared): (Vec<(String, String)>, bool) = match forward {
+            Some(reference) => {
+                (reference.others.iter().cloned().zip(reference.columns.iter().cloned()).collect(), true)
+            }
             None => match join(table, main) {
                 // Equal names are a reason only where the name is the key's: "name" is in every other table.
-                Some((on, declared)) if declared || is_key(&on, main) => on,
+                Some((on, declared)) if declared || is_key(&on, main) => (on, declared),
                 _ => continue,
             },
         };
@@ -116,6 +118,10 @@ pub(super) fn beside_it(
             used = true;
         }
         if used {
+            if !declared {
+                let name = plain(&table.facts.name);
+                lines.push(format!("#   DOUBT: no foreign key says that rows of {name} belong to these ({alias})"));
+            }
             let on: Vec<_> = on
                 .iter()
                 .map(|(other, own)| {

@@ -221,6 +221,13 @@ fn child<'t>(
     found.max_by(|left, right| left.score.total_cmp(&right.score))
 }
 
+/// Whether a key of this name numbers the rows of its own table, as every other table has one: equal numbers mean nothing.
+fn is_row_number(column: &str) -> bool {
+    ["id", "_id", "id_c", "rowid", "row_id", "stt", "pk", "oid", "uid", "uuid", "name"]
+        .iter()
+        .any(|name| column.eq_ignore_ascii_case(name))
+}
+
 /// How another table's rows belong to the record's: by a declared key, by a key of the same columns, or by a column of the
 /// same name.
 pub(super) fn join(other: &Named<'_>, main: &Named<'_>) -> Option<(Vec<(String, String)>, bool)> {
@@ -238,7 +245,7 @@ pub(super) fn join(other: &Named<'_>, main: &Named<'_>) -> Option<(Vec<(String, 
     };
     // A column called as the key of the record's table, or as the table and "id".
     let own = main.facts.columns.iter().filter(|column| keyed(&column.name) || column.indexed);
-    let by_name = own.filter(|column| !column.name.eq_ignore_ascii_case("id")).find_map(|column| same(&column.name));
+    let by_name = own.filter(|column| !is_row_number(&column.name)).find_map(|column| same(&column.name));
     by_name.or_else(|| {
         let [own] = key.as_slice() else { return None };
         let short = split(&main.facts.name).1.to_lowercase();
