@@ -6,6 +6,7 @@ use super::{
     sample::Sample,
     words::{Meanings, words},
 };
+use crate::catalogue::ColumnType;
 
 /// Words, folded, of columns whose amounts are counted in more than đồng or in other money.
 const COUNTED_IN: [&[&str]; 8] =
@@ -57,6 +58,30 @@ pub(super) fn money(convert: &str, from: &From, table: &Named<'_>, sample: Optio
         format!(
             "{} may say what money this is; amounts are given out as đồng: leave others out in a SELECT",
             plain(&other.facts.name)
+        )
+    })
+}
+
+/// Doubts days taken from times that are not midnight: where the rows were written they may be other days.
+pub(super) fn times(convert: &str, from: &From, sample: Option<&Sample>) -> Option<String> {
+    let From::Column(column) = from else { return None };
+    let (others, all) = sample.filter(|_| ["partial_date", "birth_date"].contains(&convert))?.times(column);
+    (others > 0).then(|| {
+        format!(
+            "{others} of {all} sampled values are times other than midnight: is their day the one that is meant? Midnights kept \
+             in another time zone, such as UTC, are a day off: shift them in a SELECT"
+        )
+    })
+}
+
+/// Doubts texts that come from a column of numbers.
+pub(super) fn zeros(convert: &str, from: &From, table: &Named<'_>) -> Option<String> {
+    let From::Column(column) = from else { return None };
+    let kind = &table.column(column).filter(|_| convert == "text")?.facts.kind;
+    matches!(kind, ColumnType::Int | ColumnType::Number).then(|| {
+        format!(
+            "{} holds numbers, which keep no zeros at the front: a code that has some needs them back",
+            plain(column)
         )
     })
 }

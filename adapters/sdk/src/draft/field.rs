@@ -104,6 +104,8 @@ pub(super) fn field(
         });
     }
     written.doubts.extend(beside::exactness(target.convert.as_str(), &guess.from, table));
+    written.doubts.extend(beside::times(target.convert.as_str(), &guess.from, found.sample(table)));
+    written.doubts.extend(beside::zeros(target.convert.as_str(), &guess.from, table));
     written.doubts.extend(beside::percent(&target.path, &guess.from, found.sample(table)));
     written.doubts.extend(beside::money(target.convert.as_str(), &guess.from, table, found.sample(table)));
     if target.convert == "address" && composite::are_of_several(&guess.from, table) {

@@ -149,6 +149,18 @@ impl Sample {
         self.0.get(column).is_some_and(|cells| cells.iter().all(dated))
     }
 
+    /// How many of the column's values are times that are not midnight, and how many there are.
+    pub(super) fn times(&self, column: &str) -> (usize, usize) {
+        let cells = self.0.get(column).map(Vec::as_slice).unwrap_or_default();
+        // As a mapping reads them that says nothing else.
+        let Some(zone) = FixedOffset::east_opt(7 * 3600) else { return (0, cells.len()) };
+        let is_other = |cell: &&Cell| {
+            let read = cell.text(Encoding::Utf8, zone, false);
+            read.is_ok_and(|day| day.is_some_and(|day| day.notes.contains(Note::TimeDropped)))
+        };
+        (cells.iter().filter(is_other).count(), cells.len())
+    }
+
     /// The date format that reads most values, with its share.
     pub(super) fn format(&self, column: &str) -> Option<(&'static str, f64)> {
         let texts = self.texts(column);
