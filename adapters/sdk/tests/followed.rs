@@ -544,3 +544,26 @@ async fn what_a_type_says_otherwise_than_the_register_is_doubted() {
         database.remove().await;
     }
 }
+
+/// Text kept in TCVN3 as Latin-1 characters: codes and names are looked up as they read.
+#[tokio::test]
+async fn codes_in_an_old_encoding_are_known_as_they_read() {
+    for database in databases().await {
+        database
+            .run(
+                "CREATE TABLE cong_dan (so_cccd VARCHAR(12) NOT NULL PRIMARY KEY, ho_ten VARCHAR(50), gioi_tinh VARCHAR(5));
+                 INSERT INTO cong_dan VALUES ('079185000002', 'NguyÔn ThÞ Hoa', 'N÷'), ('079185000003', 'TrÇn ThÞ Lan', 'N÷'), ('079070000001', 'TrÇn V¨n B×nh', 'Nam'),
+                   ('079070000004', 'Lª V¨n H¶i', 'Nam');",
+            )
+            .await;
+        let text = drafted(&database, ".Resident", true).await;
+        has(&text, &["encoding = \"tcvn3-as-latin1\""], &database);
+        assert!(line(&text, "gender").is_some() && !text.contains('÷'), "{}: {text}", database.engine);
+        let resident = record(&database, &text, "079185000002").await;
+        assert_eq!(
+            (&resident["fullName"]["full"], &resident["gender"]["code"]),
+            (&"Nguyễn Thị Hoa".into(), &"F".into())
+        );
+        database.remove().await;
+    }
+}

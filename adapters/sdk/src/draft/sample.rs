@@ -22,9 +22,10 @@ const WHOLE_DATE: usize = 8;
 /// Date formats, the less forgiving first.
 const FORMATS: [&str; 6] = ["yyyy-MM-dd", "yyyyMMdd", "dd/MM/yyyy", "dd-MM-yyyy", "dd.MM.yyyy", "yyyyMM"];
 
-/// Some cells of each column, without the empty ones, and of how many rows.
+/// Some cells of each column, without the empty ones, and of how many rows; the encoding their texts were decoded from, where
+/// that is another than the database says.
 #[derive(Debug, Default)]
-pub(super) struct Sample(BTreeMap<String, Vec<Cell>>, usize);
+pub(super) struct Sample(BTreeMap<String, Vec<Cell>>, usize, Option<&'static str>);
 
 /// Reads the first rows of a table.
 pub(super) async fn sample(database: &Database, inventory: &Inventory, table: &TableFacts) -> Result<Sample, Failure> {
@@ -42,7 +43,7 @@ pub(super) async fn sample(database: &Database, inventory: &Inventory, table: &T
             }
         }
     }
-    Ok(Sample(cells, count))
+    Ok(Sample(cells, count, None).decoded())
 }
 
 /// Codes and labels of a table of codes; nothing when it is too long to be one.
@@ -69,6 +70,24 @@ fn name(inventory: &Inventory, column: &str) -> String {
 }
 
 impl Sample {
+    /// With its texts as they read in the encoding that most of them fit.
+    fn decoded(mut self) -> Self {
+        let texts = |cells: &Vec<Cell>| cells.iter().any(|cell| matches!(cell, Cell::Text(_)));
+        let columns: Vec<&str> =
+            self.0.iter().filter(|(_, cells)| texts(cells)).map(|(name, _)| name.as_str()).collect();
+        let found = self.encoding(&columns).filter(|name| *name != "utf-8");
+        let Some(encoding) = found.and_then(|name| Encoding::from_str(name).ok()) else { return self };
+        for cell in self.0.values_mut().flatten() {
+            if let Cell::Text(text) = cell
+                && let Ok(decoded) = normalize::decode_text(text, encoding).map(|read| read.value.into_owned())
+            {
+                *text = decoded;
+            }
+        }
+        self.2 = found;
+        self
+    }
+
     pub(super) fn texts(&self, column: &str) -> Vec<String> {
         let cells = self.0.get(column).map(Vec::as_slice).unwrap_or_default();
         cells.iter().filter_map(Cell::key).map(|text| text.trim().to_owned()).collect()
@@ -201,6 +220,9 @@ impl Sample {
             })
             .collect();
         let bytes = marked.iter().filter(|cell| matches!(cell, Cell::Bytes(_))).count() * 2 > marked.len();
+        if !bytes && self.2.is_some() {
+            return self.2;
+        }
         let candidates: &[&'static str] = if bytes {
             &["utf-8", "tcvn3", "vni", "windows-1258"]
         } else {
