@@ -114,7 +114,8 @@ impl DateFormat {
     }
 }
 
-/// Reads a date in the declared format or its shorter forms. Zero month or day means not known ("19850000").
+/// Reads a date in the declared format or its shorter forms. A month or day of zero ("19850000") or left open ("__/__/1985") is
+/// not known.
 pub fn partial_date(input: &str, format: DateFormat) -> Conversion<PartialDate> {
     let Converted { value: written, notes } = match token(input) {
         Err(Defect::Placeholder) if is_zeros(input) => return Err(Defect::ZeroDate),
@@ -231,8 +232,13 @@ fn split_separated(written: &str, separator: char, format: DateFormat) -> Result
     if year.len() != 4 || rest.iter().any(|part| part.len() > 2) {
         return Err(Defect::BadDate);
     }
-    let part = |at: usize| rest.get(at).map_or(Ok(0), |part| digits(part));
+    let part = |at: usize| rest.get(at).filter(|part| !is_left_blank(part)).map_or(Ok(0), |part| digits(part));
     Ok((digits(year)?, part(0)? as u8, part(1)? as u8))
+}
+
+/// A day or month that a form left open: `  /  /1985`, `__/__/1985`, `??/03/1985`.
+fn is_left_blank(part: &str) -> bool {
+    part.bytes().all(|byte| matches!(byte, b' ' | b'_' | b'?' | b'x' | b'X'))
 }
 
 /// A date written as a timestamp: `1985-03-07 00:00:00`, `07/03/1985 0:00`. Another time is not dropped: whose midnight it
@@ -276,6 +282,11 @@ mod tests {
             ("03/1985", "dd/MM/yyyy", "1985-03"),
             ("1985", "dd/MM/yyyy", "1985"),
             ("1985-00-00", "yyyy-MM-dd", "1985"),
+            ("  /  /1985", "dd/MM/yyyy", "1985"),
+            ("__/__/1985", "dd/MM/yyyy", "1985"),
+            ("??.03.1985", "dd.MM.yyyy", "1985-03"),
+            ("xx-xx-1985", "dd-MM-yyyy", "1985"),
+            ("1985-03-", "yyyy-MM-dd", "1985-03"),
             ("1985-03-07 00:00:00", "yyyy-MM-dd", "1985-03-07"),
             ("1985-03-07T00:00:00.000Z", "yyyy-MM-dd", "1985-03-07"),
             ("07/03/1985 00:00:00", "dd/MM/yyyy", "1985-03-07"),
@@ -303,6 +314,9 @@ mod tests {
             ("1985-03-07 14:30:00", "yyyy-MM-dd", Defect::BadDate),
             ("07/03/1985 17:00:00", "dd/MM/yyyy", Defect::BadDate),
             ("07/03/1985 0", "dd/MM/yyyy", Defect::BadDate),
+            ("07/  /1985", "dd/MM/yyyy", Defect::BadDate),
+            ("07/03/    ", "dd/MM/yyyy", Defect::BadDate),
+            ("__/__/____", "dd/MM/yyyy", Defect::Placeholder),
             ("0000-00-00", "yyyy-MM-dd", Defect::ZeroDate),
             ("0000-00-00 00:00:00", "yyyy-MM-dd", Defect::ZeroDate),
             ("00/00/0000", "dd/MM/yyyy", Defect::ZeroDate),

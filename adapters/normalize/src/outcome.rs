@@ -81,6 +81,8 @@ notes! {
     EncodingAlarm "encoding_alarm" Suspect;
     /// Birth year or sex in the personal number contradicts the record.
     ContradictsPersonalId "contradicts_personal_id" Suspect;
+    /// Twelve digits are a personal number as they stand, and a branch's tax code with a zero before them.
+    MayLackZero "may_lack_zero" Suspect;
     /// The check digit does not fit.
     CheckDigit "check_digit" Suspect;
     /// It cannot be told whether the unit's code is from before or after 1 July 2025, and it matters.

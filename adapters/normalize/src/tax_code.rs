@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use crate::personal_id::digits;
 use crate::text::token;
-use crate::{Conversion, Converted, Defect, Note, Notes, PersonalId, personal_id};
+use crate::{Conversion, Converted, Defect, Note, PersonalId, personal_id};
 
 const WEIGHTS: [u32; 9] = [31, 29, 23, 19, 17, 13, 7, 5, 3];
 
@@ -54,6 +54,7 @@ pub fn tax_code(input: &str) -> Conversion<TaxCode> {
         }
         (11 | 12, None) => {
             let person = personal_id(&stem)?;
+            notes.insert_if(without_zero(&stem).is_some(), Note::MayLackZero);
             Ok(Converted { notes: notes.union(person.notes), value: TaxCode::Person(person.value) })
         }
         _ => Err(Defect::WrongLength),
@@ -63,15 +64,15 @@ pub fn tax_code(input: &str) -> Conversion<TaxCode> {
 /// Reads a tax code from a column of a number type, which keeps no zeros at the front. Twelve digits that with a zero before them
 /// are a branch's, check digit included, are that and not a personal number of somebody born abroad.
 pub fn tax_code_of_number(input: &str) -> Conversion<TaxCode> {
-    let held = digits(input)?.value;
-    if held.len() == 12
-        && let Ok(code) = branch(&format!("0{}", &held[..9]), &held[9..])
-    {
-        let mut notes = Notes::NONE;
-        notes.insert(Note::LeadingZeroRestored);
-        return Ok(Converted { value: TaxCode::Branch(code), notes });
+    match without_zero(&digits(input)?.value) {
+        Some(code) => Ok(Converted::noted(TaxCode::Branch(code), Note::LeadingZeroRestored)),
+        None => tax_code(input),
     }
-    tax_code(input)
+}
+
+/// The branch's code, check digit included, that twelve digits are with a zero before them.
+fn without_zero(held: &str) -> Option<String> {
+    (held.len() == 12).then(|| branch(&format!("0{}", &held[..9]), &held[9..]).ok()).flatten()
 }
 
 /// The check digit that completes nine digits; nothing where such a code is never issued, or the input is not nine digits.
@@ -162,6 +163,8 @@ mod tests {
             ("100233488", "0100233488", vec![Note::LeadingZeroRestored]),
             ("052185000123", "052185000123", vec![]),
             ("0000000017", "0000000017", vec![]),
+            ("314409058002", "314409058002", vec![Note::MayLackZero]),
+            ("314409057002", "314409057002", vec![]),
         ] {
             let converted = tax_code(input).unwrap();
             assert_eq!(converted.value.as_str(), canonical);

@@ -567,3 +567,24 @@ async fn codes_in_an_old_encoding_are_known_as_they_read() {
         database.remove().await;
     }
 }
+
+/// Labels of a table of codes are read as the texts of the table that has the codes are.
+#[tokio::test]
+async fn labels_of_codes_in_an_old_encoding_are_known_as_they_read() {
+    for database in databases().await {
+        database
+            .run(
+                "CREATE TABLE dm_gioi_tinh (ma VARCHAR(5) NOT NULL PRIMARY KEY, ten VARCHAR(20));
+                 INSERT INTO dm_gioi_tinh VALUES ('7', 'Nam'), ('8', 'N÷');
+                 CREATE TABLE cong_dan (so_cccd VARCHAR(12) NOT NULL PRIMARY KEY, ho_ten VARCHAR(50), gioi_tinh VARCHAR(5), FOREIGN KEY (gioi_tinh) REFERENCES dm_gioi_tinh (ma));
+                 INSERT INTO cong_dan VALUES ('079185000002', 'NguyÔn ThÞ Hoa', '8'), ('079185000003', 'TrÇn ThÞ Lan', '8'), ('079070000001', 'TrÇn V¨n B×nh', '7'),
+                   ('079070000004', 'Lª V¨n H¶i', '7');",
+            )
+            .await;
+        let text = drafted(&database, ".Resident", true).await;
+        assert!(!text.contains('÷'), "{}: {text}", database.engine);
+        let resident = record(&database, &text, "079185000002").await;
+        assert_eq!(resident["gender"]["code"], "F", "{}: {text}", database.engine);
+        database.remove().await;
+    }
+}

@@ -60,6 +60,14 @@ pub struct Draft {
     pub records: Vec<DraftedRecord>,
 }
 
+impl Draft {
+    /// Lines marked DOUBT, which somebody who knows the register must look at.
+    pub fn doubts(&self) -> usize {
+        // The first is the one that says what the mark means.
+        self.text.lines().filter(|line| line.contains("DOUBT")).count().saturating_sub(1)
+    }
+}
+
 /// What a draft found of one record type.
 #[derive(Debug)]
 pub struct DraftedRecord {
@@ -69,8 +77,6 @@ pub struct DraftedRecord {
     pub table: String,
     /// Fields with a column.
     pub found: usize,
-    /// Those among them that are in doubt.
-    pub doubtful: usize,
     /// Fields of the record type.
     pub fields: usize,
 }
@@ -189,7 +195,6 @@ pub async fn draft(url: &SecretUrl, request: &DraftRequest) -> Result<Draft, Dra
             record_type: found.record_type.name.clone(),
             table: shape.table.clone(),
             found: all.len() + shape.exists.len(),
-            doubtful: all.iter().filter(|guess| guess.score < guess::SURE).count(),
             fields: found.targets.all.len(),
         }
     });
@@ -243,7 +248,7 @@ async fn rows(database: &Database, inventory: &Inventory, facts: &inventory::Tab
     let mut codes = BTreeMap::new();
     for column in &facts.columns {
         let Some((other, code, label)) = code_table(inventory, facts, &column.name) else { continue };
-        let found = within(sample::codes(database, inventory, other, code, label)).await?;
+        let found = within(sample::codes(database, inventory, &sample, other, code, label)).await?;
         if !found.is_empty() {
             codes.insert(column.name.clone(), found);
         }

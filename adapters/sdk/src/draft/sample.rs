@@ -46,10 +46,12 @@ pub(super) async fn sample(database: &Database, inventory: &Inventory, table: &T
     Ok(Sample(cells, count, None).decoded())
 }
 
-/// Codes and labels of a table of codes; nothing when it is too long to be one.
+/// Codes and labels of a table of codes; nothing when it is too long to be one. Labels too few to tell their encoding are read in
+/// that of the table that has the codes.
 pub(super) async fn codes(
     database: &Database,
     inventory: &Inventory,
+    beside: &Sample,
     table: &str,
     code: &str,
     label: &str,
@@ -60,8 +62,19 @@ pub(super) async fn codes(
     if rows.len() > CODES_MAX {
         return Ok(BTreeMap::new());
     }
-    let text = |cell: Option<&Cell>| cell.and_then(Cell::key).map(|text| text.trim().to_owned());
-    Ok(rows.iter().filter_map(|row| Some((text(row.first())?, text(row.get(1))?))).collect())
+    let (codes, labels): (Vec<Cell>, Vec<Cell>) = rows
+        .into_iter()
+        .filter_map(|row| <[Cell; 2]>::try_from(row).ok())
+        .filter(|row| row.iter().all(|cell| cell.key().is_some()))
+        .map(|[code, label]| (code, label))
+        .unzip();
+    let count = labels.len();
+    let mut labels = Sample(BTreeMap::from([(label.to_owned(), labels)]), count, None).decoded();
+    if labels.2.is_none() {
+        labels = labels.decoded_from(beside.2);
+    }
+    let codes = codes.iter().filter_map(Cell::key).map(|code| code.trim().to_owned());
+    Ok(codes.zip(labels.texts(label)).collect())
 }
 
 /// A column's name is one name, dots or not.
@@ -71,12 +84,16 @@ fn name(inventory: &Inventory, column: &str) -> String {
 
 impl Sample {
     /// With its texts as they read in the encoding that most of them fit.
-    fn decoded(mut self) -> Self {
+    fn decoded(self) -> Self {
         let texts = |cells: &Vec<Cell>| cells.iter().any(|cell| matches!(cell, Cell::Text(_)));
         let columns: Vec<&str> =
             self.0.iter().filter(|(_, cells)| texts(cells)).map(|(name, _)| name.as_str()).collect();
         let found = self.encoding(&columns).filter(|name| *name != "utf-8");
-        let Some(encoding) = found.and_then(|name| Encoding::from_str(name).ok()) else { return self };
+        self.decoded_from(found)
+    }
+
+    fn decoded_from(mut self, name: Option<&'static str>) -> Self {
+        let Some(encoding) = name.and_then(|name| Encoding::from_str(name).ok()) else { return self };
         for cell in self.0.values_mut().flatten() {
             if let Cell::Text(text) = cell
                 && let Ok(decoded) = normalize::decode_text(text, encoding).map(|read| read.value.into_owned())
@@ -84,7 +101,7 @@ impl Sample {
                 *text = decoded;
             }
         }
-        self.2 = found;
+        self.2 = name;
         self
     }
 

@@ -73,10 +73,11 @@ impl Draft {
         }
         for record in &drafted.records {
             eprintln!(
-                "{}: {} of {} fields found in {} and beside it, {} of them doubtful",
-                record.record_type, record.found, record.fields, record.table, record.doubtful
+                "{}: {} of {} fields found in {} and beside it",
+                record.record_type, record.found, record.fields, record.table
             );
         }
+        eprintln!("lines marked DOUBT, to be looked at by somebody who knows the register: {}", drafted.doubts());
         for problem in &problems {
             eprintln!("{problem}");
         }
@@ -86,6 +87,11 @@ impl Draft {
     async fn rank(&self, schema: &Schema, url: &SecretUrl, known: &[Mapping]) -> anyhow::Result<ExitCode> {
         let types: Vec<_> = schema.record_types().cloned().collect();
         let likely = adapter_sdk::likelihoods(url, &types, known).await?;
+        if likely.is_empty() {
+            bail!(
+                "no table of this database looks like a record type this program knows: name one, and its table by --table"
+            );
+        }
         let mut table = show::table(["Record type", "Likeliest table", "Fields found", "Likelihood"]);
         for likely in &likely {
             table.add_row([
