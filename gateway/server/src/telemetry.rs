@@ -1,5 +1,7 @@
 //! Log lines on standard error, spans and metrics to OTLP when configured, and W3C trace context from callers.
 
+use std::io::IsTerminal;
+
 use access::Caller;
 use anyhow::Context;
 use http::HeaderMap;
@@ -73,7 +75,11 @@ fn subscriber(
     provider: Option<&SdkTracerProvider>,
 ) -> anyhow::Result<impl Subscriber + SubscriberInitExt + use<>> {
     let lines = match config.format {
-        LogFormat::Text => tracing_subscriber::fmt::layer().with_writer(std::io::stderr).boxed(),
+        LogFormat::Text => {
+            let colours =
+                std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty());
+            tracing_subscriber::fmt::layer().with_ansi(colours).with_writer(std::io::stderr).boxed()
+        }
         LogFormat::Json => tracing_subscriber::fmt::layer().json().with_writer(std::io::stderr).boxed(),
     };
     // A line says of which call it is. Spans of stages are for traces: written down for lines, they would cost more than they
