@@ -30,6 +30,8 @@ const WARM_UP: usize = 400;
 /// Time of one turn of a hub, and turns of each.
 const HUB_TURN: Duration = Duration::from_millis(600);
 const HUB_TURNS: usize = 15;
+/// Calls of each kind that alternate call by call.
+const HUB_CALLS: usize = 3_000;
 const PEOPLE: u64 = 2_000;
 
 /// The row as somebody would write it who needs just these columns.
@@ -185,6 +187,8 @@ async fn lookups(engine: Engine, url: &str, people: &[String]) -> (f64, f64) {
 struct Calls {
     /// Medians of the turns, microseconds.
     latency: Vec<f64>,
+    /// Times of the calls that alternated with the other kinds, microseconds.
+    alternating: Vec<f64>,
     answers: u64,
     /// Processor time of each process that serves them.
     processor: Vec<Duration>,
@@ -233,6 +237,15 @@ async fn remote(databases: &Databases, people: &Arc<Vec<String>>) -> [Calls; 3] 
             calls.answers += answers;
             for ((sum, pid), before) in calls.processor.iter_mut().zip(processes).zip(before) {
                 *sum += process::processor_time(*pid).saturating_sub(before);
+            }
+        }
+    }
+    for (at, person) in people.iter().cycle().take(WARM_UP + HUB_CALLS).enumerate() {
+        for (calls, (what, clients, _)) in calls.iter_mut().zip(&targets) {
+            let begun = Instant::now();
+            assert!(load::ask(&mut clients[0].clone(), *what, person).await, "every call is answered");
+            if at >= WARM_UP {
+                calls.alternating.push(begun.elapsed().as_secs_f64() * 1e6);
             }
         }
     }
@@ -294,24 +307,26 @@ pub(crate) async fn measure() {
         databases.drop().await;
     }
     println!(
-        "\nA hub's query of one record, {HUB_TURNS} turns each, one caller, medians in microseconds; wanted: less than 1.20"
+        "\nA hub's query of one record, one caller, medians in microseconds; a remote adapter is to add less than 1.20 echoes.\n\
+         In turns of {} ms an echo finds its processor's caches as the echo before it left them. Call by call it finds what an\n\
+         adapter finds that is asked once a query.",
+        HUB_TURN.as_millis()
     );
     println!(
-        "{:<10} {:>6} {:>9} {:>10} {:>7} {:>7}   processor time a call",
-        "engine", "echo", "hub reads", "hub asks", "added", "echoes"
+        "{:<10} {:<13} {:>6} {:>9} {:>9} {:>7} {:>7}   processor time a call",
+        "engine", "", "echo", "hub reads", "hub asks", "added", "echoes"
     );
-    for (engine, [echo, local, remote]) in remotes {
-        let added = remote.latency() - local.latency();
+    let row = |engine: &str, how: &str, [echo, local, remote]: [f64; 3], processor: &str| {
+        let (added, echoes) = (remote - local, (remote - local) / echo);
         println!(
-            "{:<10} {:>6.0} {:>9.0} {:>10.0} {added:>7.0} {:>7.2}   echo {}, hub {}, hub + adapter {}",
-            format!("{engine:?}"),
-            echo.latency(),
-            local.latency(),
-            remote.latency(),
-            added / echo.latency(),
-            echo.processor(),
-            local.processor(),
-            remote.processor()
+            "{engine:<10} {how:<13} {echo:>6.0} {local:>9.0} {remote:>9.0} {added:>7.0} {echoes:>7.2}   {processor}"
         );
+    };
+    for (engine, calls) in remotes {
+        let [echo, local, remote] = &calls;
+        let processor =
+            format!("echo {}, hub {}, hub + adapter {}", echo.processor(), local.processor(), remote.processor());
+        row(&format!("{engine:?}"), "in turns", calls.each_ref().map(Calls::latency), &processor);
+        row("", "call by call", calls.each_ref().map(|calls| median(calls.alternating.clone())), "");
     }
 }
