@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use access::Permit;
 use adapter_sdk::{Fetched, Key};
-use futures::future::{join_all, try_join_all};
+use futures::future::join_all;
 use prost::Message;
 use proto::{FieldSet, RecordType, options::v1::IdentifierKind};
 use tokio::time::Instant;
@@ -50,7 +50,7 @@ impl Gathered {
 pub(crate) async fn gather(
     sources: &Sources,
     permit: &Permit,
-    asker: Asker,
+    asker: &Asker,
     subject: &Key,
     deadline: Instant,
 ) -> Gathered {
@@ -90,7 +90,7 @@ struct Fetch<'a> {
 
 impl Fetch<'_> {
     /// Asks by the number asked about, or by those linked to it when the register does not know that kind. Where rows of a
-    /// subject may stand under one number alone, asks by every number, side by side.
+    /// subject may stand under one number alone, asks by every number.
     async fn run(&self, fields: &FieldSet) -> (Result<Fetched, Failure>, Option<Failure>) {
         let subject = self.identity.subject().kind;
         let (known, alone) = self.source.lookup(self.record_type);
@@ -102,21 +102,14 @@ impl Fetch<'_> {
         } else {
             identity::with_naming_fields(self.record_type, fields, self.identity.subject())
         };
-        let by_kind = kinds.into_iter().map(async |kind| match self.by(kind, &read).await {
-            // What the register itself cannot say is its answer; what a link cannot say leaves the rest standing.
-            Err(broken) if kind == subject => Err(broken),
-            found => Ok(found),
-        });
-        let by_kind = match try_join_all(by_kind).await {
-            Ok(by_kind) => by_kind,
-            Err(broken) => return (Err(broken), None),
-        };
         let mut merged: Option<Fetched> = None;
         let mut failure = None;
-        for found in by_kind {
-            match found {
+        for kind in kinds {
+            match self.by(kind, &read).await {
                 Ok(None) => {}
                 Ok(Some(fetched)) => merge(&mut merged, fetched),
+                // What the register itself cannot say is its answer; what a link cannot say leaves the rest standing.
+                Err(broken) if kind == subject => return (Err(broken), None),
                 Err(broken) => failure = failure.or(Some(broken)),
             }
         }

@@ -174,7 +174,7 @@ impl Hub {
         }
         let stage = Stage::begin("fetch");
         let asker = asker(call, question);
-        let gathered = gather::gather(&self.sources, &permit, asker, &question.subject, call.source_deadline())
+        let gathered = gather::gather(&self.sources, &permit, &asker, &question.subject, call.source_deadline())
             .instrument(tracing::info_span!("fetch"))
             .await;
         drop(stage);
@@ -266,7 +266,7 @@ pub(crate) fn asker(call: &Call, question: &impl Inquiry) -> Asker {
         system: call.caller.system.clone(),
         purpose: question.purpose().code.clone(),
     };
-    Asker::new(call.caller.agency.clone(), Arc::new(behalf))
+    Asker { agency: call.caller.agency.clone(), behalf: Arc::new(behalf) }
 }
 
 /// An entry for a call without an answer says so; what had been decided stays, what had been released does not.

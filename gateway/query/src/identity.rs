@@ -32,9 +32,7 @@ type Resolved = Result<Vec<Key>, Failure>;
 /// The subject's numbers, each kind resolved at most once and only when somebody needs it.
 pub(crate) struct Identity<'a> {
     sources: &'a Sources,
-    asker: Asker,
-    /// The same, of lookups that follow the first of a call at a source.
-    further: Asker,
+    asker: &'a Asker,
     subject: &'a Key,
     deadline: Instant,
     kinds: BTreeMap<i32, OnceCell<Resolved>>,
@@ -42,10 +40,9 @@ pub(crate) struct Identity<'a> {
 }
 
 impl<'a> Identity<'a> {
-    pub(crate) fn new(sources: &'a Sources, asker: Asker, subject: &'a Key, deadline: Instant) -> Self {
+    pub(crate) fn new(sources: &'a Sources, asker: &'a Asker, subject: &'a Key, deadline: Instant) -> Self {
         let kinds = sources.link_kinds().map(|kind| (kind as i32, OnceCell::new())).collect();
-        let further = asker.further();
-        Self { sources, asker, further, subject, deadline, kinds, uses: Mutex::default() }
+        Self { sources, asker, subject, deadline, kinds, uses: Mutex::default() }
     }
 
     pub(crate) fn subject(&self) -> &Key {
@@ -60,8 +57,7 @@ impl<'a> Identity<'a> {
         key: &Key,
         fields: &FieldSet,
     ) -> Result<Fetched, Failure> {
-        let asker = if key == self.subject { &self.asker } else { &self.further };
-        source.fetch(asker, record_type, key, fields, self.deadline).await
+        source.fetch(self.asker, record_type, key, fields, self.deadline).await
     }
 
     /// The subject's numbers of this kind that registers link to; none when no register does.
@@ -109,7 +105,7 @@ impl<'a> Identity<'a> {
             let source = self.sources.at(link.source);
             let mut next = Vec::new();
             for key in &keys {
-                let stepped = step(&self.further, source, link, key, deadline).await;
+                let stepped = step(self.asker, source, link, key, deadline).await;
                 self.uses.lock().await.push(LinkUse {
                     source: source.id().to_owned(),
                     record_type: link.record_type.name.clone(),

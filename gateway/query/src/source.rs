@@ -26,7 +26,7 @@ use breaker::Breaker;
 pub use breaker::BreakerState;
 use lookup::Lookup;
 pub use settings::{BreakerSettings, SourceSettings};
-use turns::{Step, Turn, Turns};
+use turns::{Turn, Turns};
 
 /// A source, its replica if it has one, and what is under way to them.
 pub struct Source {
@@ -164,7 +164,7 @@ impl Source {
         let span = tracing::info_span!("source", lienthong.source = self.id(), lienthong.record_type = record_type.name, error.type = tracing::field::Empty);
         async {
             let asked = Instant::now();
-            let answer = self.ask(asker, &lookup).await;
+            let answer = self.ask(&asker.agency, &lookup).await;
             self.meter.looked_up(&record_type, asked.elapsed(), &answer);
             if let Err(failure) = &answer {
                 tracing::Span::current().record("error.type", failure.reason);
@@ -176,10 +176,10 @@ impl Source {
     }
 
     /// Asks, and asks again while that may help and time remains.
-    async fn ask(&self, asker: &Asker, request: &Lookup) -> Result<Fetched, Failure> {
+    async fn ask(&self, agency: &AgencyCode, request: &Lookup) -> Result<Fetched, Failure> {
         let mut delays = self.settings.retry_delays();
         loop {
-            let unanswered = match self.attempt(asker, request).await {
+            let unanswered = match self.attempt(agency, request).await {
                 Ok(fetched) => return Ok(fetched),
                 Err(unanswered) => unanswered,
             };
@@ -193,21 +193,21 @@ impl Source {
     }
 
     /// Asks once; the replica, too, when the source has failed or takes its time.
-    async fn attempt(&self, asker: &Asker, request: &Lookup) -> Result<Fetched, Unanswered> {
-        let Some(replica) = &self.replica else { return self.primary.ask(asker, request).await };
-        let first = self.primary.ask(asker, request);
+    async fn attempt(&self, agency: &AgencyCode, request: &Lookup) -> Result<Fetched, Unanswered> {
+        let Some(replica) = &self.replica else { return self.primary.ask(agency, request).await };
+        let first = self.primary.ask(agency, request);
         tokio::pin!(first);
         let hedge = Instant::now() + self.settings.hedge_delay;
         match timeout_at(hedge.min(request.deadline()), &mut first).await {
             Ok(Ok(fetched)) => return Ok(fetched),
             Ok(Err(unanswered)) if unanswered.remedy != Remedy::Nothing => {
                 // What the source says is the answer when neither has one.
-                return replica.ask(asker, request).await.map_err(|_| unanswered);
+                return replica.ask(agency, request).await.map_err(|_| unanswered);
             }
             Ok(Err(unanswered)) => return Err(unanswered),
             Err(_) => {}
         }
-        let second = replica.ask(asker, request);
+        let second = replica.ask(agency, request);
         tokio::pin!(second);
         tokio::select! {
             biased;
@@ -226,21 +226,8 @@ impl Source {
 /// For whom lookups are made: in whose turn, and what the source is told of it.
 #[derive(Debug, Clone)]
 pub(crate) struct Asker {
-    agency: AgencyCode,
-    behalf: Arc<Behalf>,
-    step: Step,
-}
-
-impl Asker {
-    /// Of the first lookup of a call at a source.
-    pub(crate) fn new(agency: AgencyCode, behalf: Arc<Behalf>) -> Self {
-        Self { agency, behalf, step: Step::First }
-    }
-
-    /// The same, of lookups that follow.
-    pub(crate) fn further(&self) -> Self {
-        Self { step: Step::Further, ..self.clone() }
-    }
+    pub(crate) agency: AgencyCode,
+    pub(crate) behalf: Arc<Behalf>,
 }
 
 /// What one endpoint of a source is doing.
@@ -270,11 +257,11 @@ impl Endpoint {
         }
     }
 
-    async fn ask(&self, asker: &Asker, request: &Lookup) -> Result<Fetched, Unanswered> {
+    async fn ask(&self, agency: &AgencyCode, request: &Lookup) -> Result<Fetched, Unanswered> {
         if self.breaker.refuses() {
             return Err(Unanswered { failure: Failure::SUSPENDED, remedy: Remedy::Elsewhere });
         }
-        let _turn = self.turn(asker, request.deadline()).await?;
+        let _turn = self.turn(agency, request.deadline()).await?;
         // It may have opened while this lookup waited.
         let Some(pass) = self.breaker.pass() else {
             return Err(Unanswered { failure: Failure::SUSPENDED, remedy: Remedy::Elsewhere });
@@ -317,8 +304,8 @@ impl Endpoint {
     }
 
     /// Waits for a turn, unless too many wait already.
-    async fn turn(&self, asker: &Asker, deadline: Instant) -> Result<Turn, Unanswered> {
-        let turn = timeout_at(deadline, self.turns.take(&asker.agency, asker.step)).await.ok().flatten();
+    async fn turn(&self, agency: &AgencyCode, deadline: Instant) -> Result<Turn, Unanswered> {
+        let turn = timeout_at(deadline, self.turns.take(agency)).await.ok().flatten();
         turn.ok_or(Unanswered { failure: Failure::BUSY, remedy: Remedy::Elsewhere })
     }
 }

@@ -4,14 +4,13 @@ use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 
-/// Limits on how a source is asked. A hung source costs the hub at most `concurrency_max + 4 * queue_max` waiting lookups, and
+/// Limits on how a source is asked. A hung source costs the hub at most `concurrency_max + queue_max` waiting lookups, and
 /// these for `attempt_timeout` at most; then its breaker opens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SourceSettings {
     /// Lookups under way at one time, from 1.
     pub concurrency_max: usize,
-    /// Lookups that may wait for their turn; more fail at once. Those that follow the first of a call at the source, by other
-    /// numbers of the same subject, wait beside them, three times as many.
+    /// Lookups that may wait for their turn; further ones fail at once.
     pub queue_max: usize,
     /// Longest time for one attempt, whatever the caller's deadline.
     pub attempt_timeout: Duration,
