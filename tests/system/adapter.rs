@@ -227,18 +227,22 @@ async fn what_the_tools_cannot_do_ends_with_a_reason_and_no_success() {
     let output =
         adapter(&["draft", "Resident", "--table", "dan", "--database", &database, "--sample", "--output", &mapping]);
     assert!(output.status.success(), "{}", said(&output));
-    let check = |more: &[&str]| {
-        adapter(&[&["check", "--mapping", &mapping, "--database", &database, "Resident"], more].concat())
-    };
-    assert!(check(&[]).status.success(), "{}", said(&check(&[])));
+    let check = |more: &[&str]| adapter(&[&["check", "--mapping", &mapping, "--database", &database], more].concat());
+    assert!(check(&["Resident"]).status.success(), "{}", said(&check(&["Resident"])));
     let output = check(&["--key", "nhom", "--page-rows", "1"]);
     assert_eq!(output.status.code(), Some(1), "{}", said(&output));
     assert!(said(&output).contains("nhom does not tell its rows apart: 2 of 3 read"), "{}", said(&output));
     assert!(said(&output).contains("no index begins with nhom"), "{}", said(&output));
 
     // What a row holds commands no terminal.
-    let output = adapter(&["try", "--mapping", &mapping, "--database", &database, "Resident", "052185000124"]);
+    let output = adapter(&["try", "--mapping", &mapping, "--database", &database, "052185000124"]);
     assert!(said(&output).contains("\\u001b[31mTrần") && !said(&output).contains('\u{1b}'), "{}", said(&output));
+
+    // Of several record types, the one that is meant must be said.
+    for several in [&["try", "052185000124"][..], &["check", "--key", "id"]] {
+        let output = adapter(&[several, &["--source", "civil-status", "--database", &database]].concat());
+        assert!(!output.status.success() && said(&output).contains("several record types"), "{}", said(&output));
+    }
 
     // Everything that is wrong with a mapping, in one go.
     let wrong = path("wrong.toml");

@@ -240,7 +240,7 @@ async fn the_table_called_as_the_record_is_taken_and_ended_rows_beside_it_are_do
             "CREATE TABLE khai_sinh (id INTEGER NOT NULL PRIMARY KEY, so TEXT, quyen_so TEXT, ngay_dang_ky DATE, noi_dang_ky TEXT, ho_ten TEXT,
                so_dinh_danh VARCHAR(12), ngay_sinh DATE, gioi_tinh TEXT, dan_toc TEXT, quoc_tich TEXT, noi_cu_tru TEXT, nguoi_ky TEXT, ghi_chu TEXT);
              CREATE TABLE khai_tu (id INTEGER NOT NULL PRIMARY KEY, so TEXT, ngay_dang_ky DATE, ho_ten TEXT, so_dinh_danh VARCHAR(12), ngay_chet DATE, noi_chet TEXT);
-             CREATE TABLE doanh_nghiep (id INTEGER NOT NULL PRIMARY KEY, ma_so_doanh_nghiep VARCHAR(14), ten_doanh_nghiep TEXT);
+             CREATE TABLE doanh_nghiep (id INTEGER NOT NULL PRIMARY KEY, ma_so_doanh_nghiep VARCHAR(14), ten_doanh_nghiep TEXT, tinh_trang TEXT);
              CREATE TABLE nganh_nghe (dn_id INTEGER REFERENCES doanh_nghiep (id), stt INTEGER, ma_nganh VARCHAR(5), chinh BOOLEAN, den_ngay DATE, ghi_chu TEXT, PRIMARY KEY (dn_id, stt));",
         )
         .await;
@@ -258,6 +258,7 @@ async fn the_table_called_as_the_record_is_taken_and_ended_rows_beside_it_are_do
     let death = drafted("lienthong.civilstatus.v1.DeathRegistration").await;
     assert!(death.contains("table = \"khai_tu\""), "{death}");
     let firm = drafted("lienthong.business.v1.EnterpriseRegistration").await;
+    assert!(firm.contains("status = { from = \"tinh_trang\""), "{firm}");
     assert!(firm.contains("# DOUBT: if den_ngay ends a row's validity"), "{firm}");
     assert!(firm.contains("# Columns of nganh_nghe nothing reads: den_ngay, ghi_chu"), "{firm}");
 }

@@ -119,3 +119,15 @@ fn record_type(source: &dyn adapter_sdk::Adapter, name: &str) -> anyhow::Result<
         anyhow!("the mapping has no record type \"{name}\"; it has {}", types().collect::<Vec<_>>().join(", "))
     })
 }
+
+/// The full name of the one record type of the source, or of the one named.
+fn one_record_type(source: &dyn adapter_sdk::Adapter, named: Option<&str>) -> anyhow::Result<String> {
+    match (named, &source.describe().records[..]) {
+        (Some(name), _) => record_type(source, name),
+        (None, [only]) => Ok(only.record_type.name.clone()),
+        (None, several) => {
+            let names: Vec<_> = several.iter().map(|record| record.record_type.name.as_str()).collect();
+            Err(anyhow!("the mapping has several record types; give one of them: {}", names.join(", ")))
+        }
+    }
+}

@@ -6,7 +6,7 @@ use adapter_sdk::{Adapter as _, RecordQuality, SourceError, SqlSource, SurveyOpt
 use anyhow::{Context, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{Bound, html, record_type, report::Report};
+use super::{Bound, html, one_record_type, record_type, report::Report};
 use crate::show;
 
 /// Rows of a page that an index serves.
@@ -23,7 +23,8 @@ pub(crate) struct Check {
     /// Record types to read, in full or their last parts; none: all of the mapping.
     #[arg(value_name = "RECORD")]
     records: Vec<String>,
-    /// Columns that together tell the record's rows apart, for a view without a primary key. Give one RECORD with it.
+    /// Columns that together tell the record's rows apart, for a view without a primary key. Give one RECORD with
+    /// it where the mapping has several.
     #[arg(long, value_name = "COLUMN", value_delimiter = ',')]
     key: Vec<String>,
     /// Rows to read of each record's table; absent: all.
@@ -114,8 +115,12 @@ impl Check {
 
     /// The record types to read.
     fn names(&self, source: &SqlSource) -> anyhow::Result<Vec<String>> {
-        if !self.key.is_empty() && self.records.len() != 1 {
-            bail!("--key belongs to one table: give exactly one RECORD with it");
+        if !self.key.is_empty() {
+            return match &self.records[..] {
+                [] => Ok(vec![one_record_type(source, None)?]),
+                [name] => Ok(vec![record_type(source, name)?]),
+                _ => bail!("--key belongs to one table: give one RECORD with it"),
+            };
         }
         if self.records.is_empty() {
             return Ok(source.describe().records.iter().map(|record| record.record_type.name.clone()).collect());

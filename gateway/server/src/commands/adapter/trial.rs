@@ -7,7 +7,7 @@ use anyhow::{anyhow, bail};
 use proto::{FieldKind, RecordType, options::v1::IdentifierKind};
 use tokio::time::Instant;
 
-use super::{Bound, record_type};
+use super::{Bound, one_record_type};
 use crate::{parse, show};
 
 /// Nothing has the key.
@@ -15,15 +15,15 @@ const NOT_FOUND: u8 = 4;
 
 /// Show one record beside the row it is made from.
 #[derive(clap::Args)]
-#[command(after_long_help = include_str!("../../../../../deploy/help/adapter-try.txt"))]
+#[command(allow_missing_positional = true, after_long_help = include_str!("../../../../../deploy/help/adapter-try.txt"))]
 pub(crate) struct Try {
     #[command(flatten)]
     bound: Bound,
-    /// Record type, in full or its last part.
+    /// Record type, in full or its last part; none: the only one of the mapping.
     #[arg(value_name = "RECORD")]
-    record: String,
+    record: Option<String>,
     /// The number that finds it, or KIND=NUMBER when several kinds have its form.
-    #[arg(value_name = "KEY")]
+    #[arg(value_name = "KEY", required = true)]
     key: String,
     /// How long to wait for the database.
     #[arg(long, value_name = "MILLISECONDS", default_value_t = 30_000)]
@@ -36,7 +36,7 @@ pub(crate) struct Try {
 impl Try {
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
         let source = self.bound.open(4)?;
-        let name = record_type(&source, &self.record)?;
+        let name = one_record_type(&source, self.record.as_deref())?;
         let description = source.describe().record(&name).ok_or_else(|| anyhow!("{name} is not described"))?;
         let record_type = description.record_type.clone();
         let deadline = Instant::now() + Duration::from_millis(self.timeout_ms);
