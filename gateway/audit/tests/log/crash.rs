@@ -16,12 +16,14 @@ crate::on_both_stores! {
 
 const PATH: &str = "LIENTHONG_TEST_CRASH_PATH";
 const KEY: &str = "LIENTHONG_TEST_CRASH_KEY";
+/// Callers of the process that is killed: no batch has more entries.
+const CALLERS: u64 = 32;
 
 fn kills() -> usize {
     if std::env::var("LIENTHONG_TESTS").is_ok_and(|tests| tests == "long") { 100 } else { 5 }
 }
 
-/// Run by the test below as its own process: appends with 32 callers and prints `index number` once acknowledged.
+/// Run by the test below as its own process: appends with [`CALLERS`] and prints `index number` once acknowledged.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "the child process of killed_at_any_moment"]
 async fn append_until_killed() {
@@ -30,11 +32,11 @@ async fn append_until_killed() {
         AuditLog::open(&place::location(&path), SigningKey::parse(&key).unwrap(), Options::default()).await.unwrap(),
     );
     let start = log.checkpoint().tree_size;
-    let callers = (0..32u64).map(|caller| {
+    let callers = (0..CALLERS).map(|caller| {
         let log = log.clone();
         tokio::spawn(async move {
             for turn in 0.. {
-                let number = start * 1000 + turn * 32 + caller;
+                let number = start * 1000 + turn * CALLERS + caller;
                 let appended = log.append(entry(number)).await.unwrap();
                 // One write of a short line: whole or not at all.
                 std::io::stdout().write_all(format!("ack {} {number}\n", appended.log_index).as_bytes()).unwrap();
@@ -71,14 +73,16 @@ async fn killed_at_any_moment(store: Store) {
         // What was there before the last kill is there still, entry by entry: the tree then is the beginning of this one.
         let before = verify::verify_store(&place.location(), &place.verifier(), &kept, |_| {}).await.unwrap();
         let log = place.open().await;
-        assert_eq!(log.checkpoint().tree_size, before.tree_size);
+        // A server may still commit what a process that is gone has sent; it lets nobody write the log until it has.
+        let (opened, late) = (log.checkpoint().tree_size, if store == Store::Postgres { CALLERS } else { 0 });
+        assert!((before.tree_size..=before.tree_size + late).contains(&opened), "{opened} after {}", before.tree_size);
         for (index, number) in &seen {
             assert_eq!(log.entry(*index).await.unwrap().entry_bytes, entry(*number).encode_to_vec(), "index {index}");
         }
         log.append(entry(1)).await.unwrap();
         kept = vec![log.checkpoint().as_ref().clone()];
         log.close().await;
-        assert_eq!(kept[0].tree_size, before.tree_size + 1);
+        assert_eq!(kept[0].tree_size, opened + 1);
     }
     verify::verify_store(&place.location(), &place.verifier(), &kept, |_| {}).await.unwrap();
     println!("{} kills, {acknowledged} entries acknowledged, none lost", kills());

@@ -122,19 +122,32 @@ impl Bare {
         }
     }
 
-    /// One transaction of one row; how long it took.
-    async fn write(&mut self, value: &[u8]) -> Duration {
+    /// One transaction of so many rows of a value; how long it took.
+    async fn write(&mut self, value: &[u8], count: u64) -> Duration {
         let begun = Instant::now();
         match self {
             Self::Sqlite(connection) => {
-                sqlx::query("INSERT INTO rows (value) VALUES (?)").bind(value).execute(connection).await.map(drop)
+                let rows = vec!["(?)"; count as usize].join(",");
+                let insert = sqlx::AssertSqlSafe(format!("INSERT INTO rows (value) VALUES {rows}"));
+                let query = (0..count).fold(sqlx::query(insert), |query, _| query.bind(value));
+                query.execute(connection).await.map(drop)
             }
             Self::Postgres(connection) => {
-                sqlx::query("INSERT INTO rows (value) VALUES ($1)").bind(value).execute(connection).await.map(drop)
+                let query = sqlx::query("INSERT INTO rows (value) SELECT unnest($1::bytea[])");
+                query.bind(vec![value; count as usize]).execute(connection).await.map(drop)
             }
         }
         .unwrap();
         begun.elapsed()
+    }
+
+    /// Transactions of so many rows for a while.
+    async fn write_for(&mut self, value: &[u8], count: u64, turn: Duration) -> (Vec<Duration>, Duration) {
+        let (started, mut waits) = (Instant::now(), Vec::new());
+        while started.elapsed() < turn {
+            waits.push(self.write(value, count).await);
+        }
+        (waits, started.elapsed())
     }
 }
 
@@ -151,7 +164,7 @@ async fn one_caller(place: &Place) {
             waits.push(begun.elapsed());
         }
         for _ in 0..20 {
-            bare_waits.push(bare.write(&value).await);
+            bare_waits.push(bare.write(&value, 1).await);
         }
     }
     log.close().await;
@@ -187,19 +200,17 @@ async fn appends(place: &Place, callers: u64) {
     let log = Arc::new(place.open().await);
     let entries: Arc<Vec<_>> = Arc::new((0..ENTRIES).map(entry).collect());
     let turn = span() / TURNS;
-    let (mut waits, mut bare_waits, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut waits, mut bare_waits, mut ratios, mut bounds) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let (mut elapsed, mut bare_elapsed) = (Duration::ZERO, Duration::ZERO);
     let mut started = Instant::now();
     for _ in 0..TURNS {
         tokio::time::sleep(REST).await;
-        started = Instant::now();
-        let mut rows = Vec::new();
-        while started.elapsed() < turn {
-            rows.push(bare.write(&value).await);
-        }
-        let row_rate = rows.len() as f64 / started.elapsed().as_secs_f64();
-        bare_elapsed += started.elapsed();
+        let (rows, took) = bare.write_for(&value, 1, turn).await;
+        let row_rate = rows.len() as f64 / took.as_secs_f64();
+        bare_elapsed += took;
         bare_waits.extend(rows);
+        let (together, took) = bare.write_for(&value, callers, turn).await;
+        bounds.push((callers * together.len() as u64) as f64 / took.as_secs_f64() / row_rate);
         started = Instant::now();
         let append = |caller| append_for(Arc::clone(&log), Arc::clone(&entries), turn, caller as usize);
         let tasks = (0..callers).map(|caller| tokio::spawn(append(caller)));
@@ -211,6 +222,7 @@ async fn appends(place: &Place, callers: u64) {
     }
     let (measured, bare) = (Measured::of(waits, elapsed), Measured::of(bare_waits, bare_elapsed));
     ratios.sort_by(f64::total_cmp);
+    bounds.sort_by(f64::total_cmp);
     let ended = started + turn;
     log.close().await;
     let lag = ended.elapsed();
@@ -220,11 +232,12 @@ async fn appends(place: &Place, callers: u64) {
     let (log_bytes, index_bytes) = bytes(place).await;
     let count = measured.count;
     let beside = format!(
-        "{:.1} ({:.1} to {:.1}) x the one-row rate of {:.0}/s, wait {:.2} x; index {lag:.1?} behind; verified {verified:.0}/s; {} + {} bytes an entry",
+        "{:.1} ({:.1} to {:.1}) x the one-row rate of {:.0}/s (as many bare rows in one transaction {:.1} x), wait {:.2} x; index {lag:.1?} behind; verified {verified:.0}/s; {} + {} bytes an entry",
         ratios[ratios.len() / 2],
         ratios[0],
         ratios[ratios.len() - 1],
         bare.rate,
+        bounds[bounds.len() / 2],
         measured.median.as_secs_f64() / bare.median.as_secs_f64(),
         log_bytes / count,
         index_bytes / count

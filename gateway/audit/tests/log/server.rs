@@ -95,8 +95,10 @@ impl Server {
         self.run();
     }
 
-    /// Starts the server, and waits until it answers.
+    /// Starts the server, and waits until it answers. What was there before may still hold its port or its memory for a
+    /// moment: then the server ends, and is started again.
     pub fn run(&mut self) {
+        let log = self.directory.path().join("server.log");
         let mut postgres = command(&programs().unwrap().join("postgres"));
         postgres.arg("-D").arg(self.data()).args(["-p", &self.port.to_string(), "-k"]).arg(self.directory.path());
         for option in ["listen_addresses=127.0.0.1", "fsync=on", "synchronous_commit=on", "max_connections=100"] {
@@ -105,17 +107,23 @@ impl Server {
         for option in &self.options {
             postgres.args(["-c", option]);
         }
-        self.process = Some(postgres.spawn().unwrap());
+        postgres.stderr(std::fs::File::options().create(true).append(true).open(&log).unwrap());
+        let mut process = postgres.spawn().unwrap();
         for _ in 0..300 {
+            if process.try_wait().unwrap().is_some() {
+                process = postgres.spawn().unwrap();
+            }
             let ready = command(&programs().unwrap().join("pg_isready"))
                 .args(["-h", "127.0.0.1", "-p", &self.port.to_string()])
                 .status();
             if ready.unwrap().success() {
+                self.process = Some(process);
                 return;
             }
             std::thread::sleep(Duration::from_millis(100));
         }
-        panic!("PostgreSQL did not start");
+        self.process = Some(process);
+        panic!("PostgreSQL did not start:\n{}", std::fs::read_to_string(&log).unwrap_or_default());
     }
 
     pub fn address(&self) -> String {
